@@ -1,0 +1,106 @@
+"""From an X.509 certificate to the data of its issued event."""
+
+from __future__ import annotations
+
+import hashlib
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from certledger.errors import InvalidCertificate, InvalidEvent, InvalidValue
+from certledger.eventstore.cert_type import CertType
+from certledger.eventstore.events import Issued, validated
+
+
+def load_certificate(source: x509.Certificate | bytes | str) -> x509.Certificate:
+    """Return a certificate from itself, its DER bytes, or its PEM text.
+
+    Raises `InvalidCertificate`.
+    """
+    if isinstance(source, x509.Certificate):
+        return source
+    data = source.encode() if isinstance(source, str) else source
+    try:
+        if b"-----BEGIN" in data:
+            return x509.load_pem_x509_certificate(data)
+        return x509.load_der_x509_certificate(data)
+    except (ValueError, TypeError) as error:
+        message = f"not a certificate in PEM or DER: {error}"
+        raise InvalidCertificate(message) from error
+
+
+def describe_certificate(
+    certificate: x509.Certificate,
+    *,
+    key_type: object = CertType.DEVICE,
+    uuid: object = None,
+    comment: str | None = None,
+) -> Issued:
+    """Read from a certificate what its issued event records.
+
+    The common name is the first CN of the subject, "" where there is none; a CN of bytes is read
+    as UTF-8. An empty `uuid` is refused, other objects than text are taken by `str()`.
+
+    Raises `InvalidCertificate` for a certificate that cannot be recorded, `InvalidValue` for an
+    unknown key type or a bad uuid.
+    """
+    kind = CertType.parse(key_type)
+    if uuid is not None:
+        uuid = _check_uuid(str(uuid))
+    try:
+        der = certificate.public_bytes(Encoding.DER)
+        fields = {
+            "serial_number": str(certificate.serial_number),
+            "common_name": common_name(certificate) or "",
+            "not_valid_before": certificate.not_valid_before_utc,
+            "not_valid_after": certificate.not_valid_after_utc,
+            "key_type": kind,
+            "uuid": uuid,
+            "issuer": certificate.issuer.rfc4514_string() or None,
+            "authority_key_identifier": authority_key_identifier(certificate),
+            "sha256": hashlib.sha256(der).hexdigest(),
+            "certificate_pem": certificate.public_bytes(Encoding.PEM).decode("ascii"),
+            "comment": comment or None,
+        }
+        return validated(Issued, fields)
+    except InvalidEvent as error:
+        message = f"the certificate cannot be recorded: {error}"
+        raise InvalidCertificate(message) from error
+    except (ValueError, TypeError) as error:
+        message = f"the certificate cannot be read: {error}"
+        raise InvalidCertificate(message) from error
+
+
+def common_name(certificate: x509.Certificate) -> str | None:
+    """Return the first CN of the subject, None where there is none.
+
+    Raises `ValueError` where the name cannot be read.
+    """
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if not names:
+        return None
+    value = names[0].value
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def authority_key_identifier(certificate: x509.Certificate) -> str | None:
+    """Return the keyid of the AKI extension in hex, None where there is none or where a malformed
+    extension keeps `cryptography` from reading them.
+    """
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return None
+    identifier = extension.value.key_identifier
+    return identifier.hex() if identifier else None
+
+
+def _check_uuid(uuid: str) -> str:
+    if not 0 < len(uuid) <= _MAX_UUID or "\0" in uuid:
+        message = f"uuid: 1 to {_MAX_UUID} characters without NUL are allowed"
+        raise InvalidValue(message)
+    return uuid
+
+
+_MAX_UUID = 255

@@ -1,0 +1,120 @@
+"""Statements of the hot path: compiled once per dialect, sent through the driver's own cursor.
+
+SQLAlchemy writes the SQL and converts the values; what is saved is its per-execution work, which
+costs more than the statement itself on an embedded database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy.sql import ClauseElement, Select
+from sqlalchemy.types import TypeEngine
+
+Row = tuple[Any, ...]
+_Convert = Callable[[Any], Any]
+
+
+class _Plan:
+    """One statement for one dialect."""
+
+    __slots__ = ("_names", "_positional", "_results", "_writers", "sql")
+
+    def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
+        compiled: Any = clause.compile(dialect=dialect)
+        self.sql: str = compiled.string
+        self._positional: bool = compiled.positional
+        self._names: Sequence[str] = compiled.positiontup or tuple(compiled.params)
+        self._writers = {
+            name: writer
+            for name in self._names
+            if (writer := _writer(compiled.binds[name].type, dialect)) is not None
+        }
+        columns = clause.selected_columns if isinstance(clause, Select) else ()
+        self._results = [
+            (at, reader)
+            for at, column in enumerate(columns)
+            if (reader := _reader(column.type, dialect)) is not None
+        ]
+
+    def bind(self, values: Mapping[str, Any]) -> Any:
+        writers = self._writers
+        if self._positional:
+            return tuple(
+                writers[name](values[name]) if name in writers else values[name]
+                for name in self._names
+            )
+        return {
+            name: writers[name](values[name]) if name in writers else values[name]
+            for name in self._names
+        }
+
+    def rows(self, raw: Iterable[Sequence[Any]]) -> list[Row]:
+        if not self._results:
+            return [tuple(row) for row in raw]
+        converted = []
+        for row in raw:
+            values = list(row)
+            for at, reader in self._results:
+                values[at] = reader(values[at])
+            converted.append(tuple(values))
+        return converted
+
+
+def _writer(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _reader(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+class Statement:
+    """A Core statement whose parameters are all `bindparam`s, given by name at each run."""
+
+    def __init__(self, build: Executable | Callable[[Dialect], Executable]) -> None:
+        """Take the statement, or a function that writes it for a dialect."""
+        self._build = build
+        self._plans: dict[str, _Plan] = {}
+
+    def _plan(self, connection: Connection) -> _Plan:
+        dialect = connection.dialect
+        plan = self._plans.get(dialect.name)
+        if plan is None:
+            built = self._build(dialect) if callable(self._build) else self._build
+            plan = self._plans[dialect.name] = _Plan(built, dialect)  # type: ignore[arg-type] # every Executable here is a ClauseElement
+        return plan
+
+    def rows(self, connection: Connection, **values: Any) -> list[Row]:
+        """Run a query and return its rows."""
+        plan = self._plan(connection)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(plan.sql, plan.bind(values))
+            return plan.rows(cursor.fetchall())
+        finally:
+            cursor.close()
+
+    def run(self, connection: Connection, **values: Any) -> int:
+        """Run a change once and return how many rows it touched."""
+        plan = self._plan(connection)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(plan.sql, plan.bind(values))
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
+    def run_many(self, connection: Connection, batch: Sequence[Mapping[str, Any]]) -> int:
+        """Run a change for each set of values and return how many rows were touched in all."""
+        if not batch:
+            return 0
+        plan = self._plan(connection)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.executemany(plan.sql, [plan.bind(values) for values in batch])
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()

@@ -1,0 +1,117 @@
+"""The tables of the log, and the triggers that keep them append-only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import mysql
+
+FORMAT: Final = 1
+"""The format of entries and hashes. It never changes for a log that exists."""
+
+SCHEMA_VERSION: Final = "0001"
+"""The version of the tables, kept in `alembic_version`."""
+
+metadata = MetaData()
+
+# INTEGER on SQLite: a BIGINT primary key there is no rowid and takes NULL.
+Position = BigInteger().with_variant(Integer, "sqlite")
+NaiveUtc = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+
+log_entry = Table(
+    "log_entry",
+    metadata,
+    Column("seq", Position, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary(2048), nullable=False),
+    Column("event_id", String(36), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("streamversion", Integer, nullable=False),
+    Column("type", String(100), nullable=False),
+    Column("actor", String(255), nullable=False),
+    # The uuid of an issued event: uniqueness is decided on the log, not on an editable table.
+    Column("label", String(255)),
+    Column("recorded_at", NaiveUtc, nullable=False),
+    # NULL is kept for a redaction to come; until then it is damage.
+    Column("entry", LargeBinary(65_535)),
+    UniqueConstraint("event_id", name="uq_log_entry_event_id"),
+    UniqueConstraint("subject", "streamversion", name="uq_log_entry_subject"),
+)
+Index("ix_log_entry_type", log_entry.c.type, log_entry.c.seq)
+Index("ix_log_entry_actor", log_entry.c.actor, log_entry.c.seq)
+Index(
+    "ix_log_entry_label",
+    log_entry.c.label,
+    sqlite_where=log_entry.c.label.is_not(None),
+    postgresql_where=log_entry.c.label.is_not(None),
+)
+
+log_head = Table(
+    "log_head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("origin", String(200), nullable=False),
+    Column("format", SmallInteger, nullable=False),
+    Column("size", Position, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("frontier", LargeBinary(2048), nullable=False),
+    Column("recorded_at", NaiveUtc),
+    Column("created", NaiveUtc, nullable=False),
+    CheckConstraint("id = 1", name="ck_log_head_one_row"),
+)
+
+alembic_version = Table(
+    "alembic_version", metadata, Column("version_num", String(32), primary_key=True)
+)
+
+TRIGGERS: Final[dict[str, dict[str, str]]] = {
+    "sqlite": {
+        "log_entry_no_update": """
+            CREATE TRIGGER log_entry_no_update BEFORE UPDATE ON log_entry
+            BEGIN SELECT RAISE(ABORT, 'log_entry is append-only: no UPDATE'); END""",
+        "log_entry_no_delete": """
+            CREATE TRIGGER log_entry_no_delete BEFORE DELETE ON log_entry
+            BEGIN SELECT RAISE(ABORT, 'log_entry is append-only: no DELETE'); END""",
+        # INSERT OR REPLACE fires no DELETE trigger, so a key that exists must be caught here.
+        "log_entry_in_order": """
+            CREATE TRIGGER log_entry_in_order BEFORE INSERT ON log_entry
+            BEGIN
+              SELECT RAISE(ABORT, 'log_entry: seq is not the next position')
+              WHERE NEW.seq IS NOT (SELECT coalesce(max(seq) + 1, 0) FROM log_entry);
+              SELECT RAISE(ABORT, 'log_entry: streamversion is not the next of its subject')
+              WHERE NEW.streamversion IS NOT (
+                SELECT coalesce(max(streamversion) + 1, 0) FROM log_entry
+                WHERE subject = NEW.subject);
+              SELECT RAISE(ABORT, 'log_entry: event_id exists')
+              WHERE EXISTS (SELECT 1 FROM log_entry WHERE event_id = NEW.event_id);
+            END""",
+        "log_head_no_delete": """
+            CREATE TRIGGER log_head_no_delete BEFORE DELETE ON log_head
+            BEGIN SELECT RAISE(ABORT, 'log_head: no DELETE'); END""",
+        "log_head_one_row": """
+            CREATE TRIGGER log_head_one_row BEFORE INSERT ON log_head
+            WHEN EXISTS (SELECT 1 FROM log_head)
+            BEGIN SELECT RAISE(ABORT, 'log_head has its one row'); END""",
+        "log_head_grows": """
+            CREATE TRIGGER log_head_grows BEFORE UPDATE ON log_head
+            WHEN NEW.id IS NOT OLD.id OR NEW.format IS NOT OLD.format
+              OR NEW.created IS NOT OLD.created
+              OR (NEW.origin IS NOT OLD.origin AND (OLD.size <> 0 OR NEW.size IS NOT 0))
+              OR (NEW.origin IS OLD.origin AND (NEW.size > OLD.size) IS NOT 1)
+            BEGIN SELECT RAISE(ABORT, 'log_head only grows'); END""",
+    }
+}
+"""Trigger name to DDL, by dialect. The names are also what `verify` looks for."""
