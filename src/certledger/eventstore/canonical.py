@@ -8,6 +8,7 @@ takes numbers as IEEE 754 doubles).
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -29,11 +30,6 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     Raises `InvalidEvent` for a value outside of what entries may hold.
     """
     _check(value, 0)
-    return encode_checked(value)
-
-
-def encode_checked(value: Mapping[str, Any]) -> bytes:
-    """Encode an object whose members are known to be of the permitted kinds."""
     try:
         return _encode(value).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -71,8 +67,7 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value] # set.add is None by design
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         message = f"the key {twice!r} appears twice"
         raise InvalidEvent(message)
     return value
@@ -89,7 +84,8 @@ def _check(value: object, depth: int) -> None:
         return
     if isinstance(value, int):
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            message = f"the integer {value} is past 2^53 - 1"
+            # Without its digits: Python refuses to write those of a very large one.
+            message = "an integer is past 2^53 - 1"
             raise InvalidEvent(message)
         return
     if not isinstance(value, Mapping):

@@ -48,7 +48,7 @@ def naive_utc(instant: datetime) -> datetime:
     """
     if instant.tzinfo is UTC:
         return instant.replace(tzinfo=None)
-    if instant.tzinfo is None:
+    if instant.utcoffset() is None:
         message = f"{instant} has no time zone; pass an aware datetime, best in UTC"
         raise InvalidValue(message)
     try:
