@@ -20,6 +20,7 @@
         ├── NotARegistry         the database is not a certledger registry
         ├── FormatTooNew         the registry was written by a newer version
         ├── ReadOnlyRegistry     the registry cannot be written
+        ├── ConstraintFailed     a constraint of the database refused the change
         ├── LogCorrupt           what the log holds contradicts itself
         └── StorageUnavailable   the database did not answer, or kept refusing
 
@@ -189,6 +190,10 @@ class FormatTooNew(StorageError):
 
 class ReadOnlyRegistry(StorageError):
     """The registry can be read here but not written."""
+
+
+class ConstraintFailed(StorageError):
+    """A constraint of the database, such as a foreign key of the caller's, refused the change."""
 
 
 class LogCorrupt(StorageError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import threading
@@ -15,21 +14,23 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import Pool, QueuePool
 
 from certledger.errors import (
+    ConstraintFailed,
     InvalidValue,
     LedgerError,
+    LogCorrupt,
     NotARegistry,
     ReadOnlyRegistry,
     StorageUnavailable,
 )
 from certledger.eventstore import sqlite
 
-logger = logging.getLogger("certledger")
-
 RETRY_SECONDS: Final = 30.0
 """How long a unit of work is tried again before `StorageUnavailable`."""
+
+_LONGEST_PAUSE = 0.5
 
 Result = TypeVar("Result")
 
@@ -40,17 +41,25 @@ class Database:
     Safe to use from several threads. After `os.fork` the child makes connections of its own.
     """
 
-    def __init__(self, url: str | URL, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        retry_seconds: float = RETRY_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Prepare the engine; nothing is opened yet.
 
+        `retry_seconds` is how long a database that others have locked is tried again.
         Raises `InvalidValue` for a text that is no database URL or names a missing driver.
         """
         try:
             self.url = make_url(url)
-            self.engine = _make_engine(self.url)
+            self.engine = _make_engine(self.url, retry_seconds)
         except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
             message = f"{_hidden(url)} is no database URL that can be used here: {error}"
             raise InvalidValue(message) from error
+        self._retry_seconds = retry_seconds
         self._clock = clock
         self._in_memory = sqlite.is_in_memory(self.url)
         self._write_lock = threading.Lock()
@@ -67,52 +76,100 @@ class Database:
         """The path of an SQLite file, None for other databases."""
         return sqlite.file_of(self.url)
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Lend a connection with a read transaction: one snapshot for all that is read in it.
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Run `work` in one read transaction: one snapshot for all that it reads.
 
-        Raises `StorageUnavailable` or `NotARegistry` where the database cannot be read.
+        Raises what `work` raises, or the `StorageError` that tells why nothing can be read.
         """
-        try:
+
+        def once(_retrying: bool) -> Result:
             with self.engine.connect() as connection, connection.begin():
-                yield connection
-        except (exc.SQLAlchemyError, self._driver_error) as error:
-            raise self._translated(error) from error
+                return work(connection)
 
-    def write(
-        self, work: Callable[[Connection], Result], *, tries_left: float | None = None
-    ) -> Result:
-        """Run `work` in one write transaction and commit it.
+        return self._persistently(once)
 
-        `work` is run again after a conflict or a lost connection, for at most 30 s: it must find
-        out by itself whether an earlier try was committed. Raises what `work` raises,
-        `ReadOnlyRegistry`, or `StorageUnavailable` with attempts and time.
+    def write(self, work: Callable[[Connection, bool], Result]) -> Result:
+        """Run `work(connection, retrying)` in one write transaction and commit it.
+
+        After a conflict or a lost connection it is run again, for at most `retry_seconds`. Then
+        `retrying` is true, and the work must find out whether the earlier try was committed.
+
+        Raises what `work` raises, `ReadOnlyRegistry`, or `StorageUnavailable` with attempts and
+        time.
         """
-        limit = RETRY_SECONDS if tries_left is None else tries_left
+
+        def once(retrying: bool) -> Result:
+            with self._write_lock:
+                return self._write_once(work, retrying)
+
+        return self._persistently(once)
+
+    @contextmanager
+    def connect_alone(self) -> Iterator[Connection]:
+        """Lend a connection that nobody else gets, for a long job with temporary tables.
+
+        The caller begins the transactions, with `transaction`. An in-memory database has but one
+        connection: everybody else waits until it is given back.
+        """
+        with self._translating(), self.engine.connect() as connection:
+            if not self._in_memory:
+                connection.detach()
+            yield connection
+
+    @contextmanager
+    def transaction(self, connection: Connection, *, writing: bool = False) -> Iterator[None]:
+        """Begin a transaction on a connection lent by `connect_alone`, and commit it."""
+        connection.execution_options(certledger_write=writing)
+        with self._translating():
+            if not writing:
+                with connection.begin():
+                    yield
+            else:
+                with self._write_lock, connection.begin():
+                    yield
+
+    def close(self) -> None:
+        """Close all connections. The database can still be used: it opens new ones."""
+        with self._write_lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+        self.engine.dispose()
+
+    def forget_connections(self) -> None:
+        """Abandon connections made before a fork without closing them: they are the parent's."""
+        self._write_lock = threading.Lock()
+        if self._in_memory:
+            return
+        _abandoned.append((self._writer, self.engine.pool))
+        self._writer = None
+        self.engine.dispose(close=False)
+
+    def _persistently(self, once: Callable[[bool], Result]) -> Result:
         started = self._clock()
         attempts = 0
         while True:
             attempts += 1
             try:
-                with self._write_lock:
-                    return self._write_once(work)
+                return once(attempts > 1)
             except (exc.SQLAlchemyError, self._driver_error) as error:
-                spent = self._clock() - started
                 if not self._is_transient(error):
                     raise self._translated(error) from error
-                if spent >= limit:
+                spent = self._clock() - started
+                if spent >= self._retry_seconds:
                     raise StorageUnavailable(
                         f"{self}: {_reason(error)}", attempts=attempts, seconds=spent
                     ) from error
-            time.sleep(min(0.5, 0.005 * 2 ** min(attempts, 7)) * random.uniform(0.5, 1.0))  # noqa: S311 # jitter, not a secret
+            pause = min(_LONGEST_PAUSE, 0.005 * 2 ** min(attempts, 7))
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 # jitter, not a secret
 
-    def _write_once(self, work: Callable[[Connection], Result]) -> Result:
+    def _write_once(self, work: Callable[[Connection, bool], Result], retrying: bool) -> Result:
         connection = self._writer
         if connection is None or connection.closed or connection.invalidated:
             connection = self.engine.connect().execution_options(certledger_write=True)
         try:
             with connection.begin():
-                result = work(connection)
+                result = work(connection, retrying)
         except LedgerError:
             self._keep(connection)
             raise
@@ -134,14 +191,25 @@ class Database:
         else:
             self._writer = connection
 
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except (exc.SQLAlchemyError, self._driver_error) as error:
+            raise self._translated(error) from error
+
     def _is_transient(self, error: Exception) -> bool:
-        original = _driver_exception(error)
         if self.engine.dialect.name == "sqlite":
-            return sqlite.is_transient(original)
+            return sqlite.is_transient(_driver_exception(error))
         return bool(getattr(error, "connection_invalidated", False))
 
     def _translated(self, error: Exception) -> LedgerError:
         original = _driver_exception(error)
+        if isinstance(original, self.engine.dialect.loaded_dbapi.IntegrityError):
+            text = str(original)
+            if text.startswith("log_"):  # the triggers of the log
+                return LogCorrupt(text)
+            return ConstraintFailed(f"{self} refused the change: {text}")
         if self.engine.dialect.name == "sqlite":
             if sqlite.is_read_only(original):
                 return ReadOnlyRegistry(
@@ -152,27 +220,9 @@ class Database:
                 return NotARegistry(f"{self} is not an SQLite database; give another file")
         return StorageUnavailable(f"{self}: {_reason(error)}")
 
-    def close(self) -> None:
-        """Close all connections. The database can still be used: it opens new ones."""
-        with self._write_lock:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
-        self.engine.dispose()
-
-    def forget_connections(self) -> None:
-        """Abandon connections made before a fork without closing them: they are the parent's."""
-        self._write_lock = threading.Lock()
-        if self._in_memory:
-            return
-        if self._writer is not None:
-            _abandoned.append(self._writer)
-            self._writer = None
-        self.engine.dispose(close=False)
-
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_abandoned: list[Connection] = []
+_abandoned: list[tuple[Connection | None, Pool]] = []
 
 
 def _after_fork() -> None:
@@ -184,24 +234,26 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _make_engine(url: URL) -> Engine:
+def _make_engine(url: URL, retry_seconds: float) -> Engine:
     if url.get_backend_name() != "sqlite":
-        engine = create_engine(url)
-    elif sqlite.is_in_memory(url):
+        return create_engine(url)
+    readable = sqlite.readable(url)
+    if sqlite.is_in_memory(url):
         # One connection that callers take turns on: it is the database.
         engine = create_engine(
             url,
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
-            pool_timeout=RETRY_SECONDS,
+            pool_timeout=retry_seconds,
             connect_args={"check_same_thread": False},
         )
     else:
-        engine = create_engine(sqlite.readable(url))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", sqlite.set_up)
-        event.listen(engine, "begin", _begin)
+        engine = create_engine(readable)
+    durable = not sqlite.is_in_memory(url) and readable.query.get("mode") != "ro"
+    set_up = sqlite.SetUp(wait_seconds=min(10.0, retry_seconds), durable=durable)
+    event.listen(engine, "connect", set_up)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -210,7 +262,7 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
-def _driver_exception(error: Exception) -> BaseException:
+def _driver_exception(error: BaseException) -> BaseException:
     if isinstance(error, exc.DBAPIError) and error.orig is not None:
         return error.orig
     return error

@@ -20,13 +20,19 @@ from pydantic import (
 
 from certledger.errors import EntryTooLarge, InvalidEvent
 from certledger.eventstore.canonical import MAX_INTEGER, canonical, parse_canonical
-from certledger.eventstore.events import EVENT_TYPES, EventData, Instant, read_data, validated
+from certledger.eventstore.events import (
+    EVENT_TYPES,
+    EventData,
+    Instant,
+    UnknownData,
+    read_data,
+    validated,
+)
 from certledger.eventstore.times import to_rfc3339
 
 MAX_ENTRY_BYTES: Final = 65_535
 """A tlog-tiles entry bundle gives an entry's length in 16 bits."""
 
-AUTH_TYPES: Final = ("app_user", "user", "service_account", "api_key", "system")
 AuthType = Literal["app_user", "user", "service_account", "api_key", "system"]
 """Kinds of actor (CloudEvents Auth Context extension)."""
 
@@ -41,7 +47,14 @@ _FORBIDDEN = re.compile(
 )
 _EXTENSION_NAME = re.compile(r"[a-z0-9]{1,20}")
 _RESERVED_NAMES = frozenset({"dataschema", "data"})
-_ORIGIN = r"^[A-Za-z0-9\-._~:/?#\[\]@!$&'()*,;=%]+$"
+# RFC 3986 §4.1 without `+` and the brackets of IP literals; a first segment with a colon needs
+# what stands before it to be a scheme.
+_ORIGIN = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9.-]*:|(?![^/?#]*:))"
+    r"(?:[A-Za-z0-9._~:/?@!$&'()*,;=-]|%[0-9A-Fa-f]{2})*"
+    r"(?:#(?:[A-Za-z0-9._~:/?@!$&'()*,;=-]|%[0-9A-Fa-f]{2})*)?"
+)
+_MAX_ORIGIN = 200
 
 
 def check_attribute(text: str) -> str:
@@ -56,10 +69,25 @@ def check_attribute(text: str) -> str:
     return text
 
 
+def check_origin(text: str) -> str:
+    """Refuse what cannot be a registry's name: a URI-reference (CloudEvents `source`) that is a
+    key name of a signed note too (C2SP: not empty, no blanks, no `+`), at most 200 characters.
+
+    Raises `InvalidEvent`.
+    """
+    if not 0 < len(text) <= _MAX_ORIGIN or not _ORIGIN.fullmatch(text):
+        message = (
+            f"{text!r} is no origin: a name such as ca.example.org/registry, a URI-reference "
+            f"without blanks and '+', at most {_MAX_ORIGIN} characters"
+        )
+        raise InvalidEvent(message)
+    return text
+
+
 AttributeText = Annotated[
     str, StringConstraints(min_length=1, max_length=255), AfterValidator(check_attribute)
 ]
-Origin = Annotated[str, StringConstraints(pattern=_ORIGIN, max_length=200)]
+Origin = Annotated[str, AfterValidator(check_origin)]
 """A registry's name: a CloudEvents URI-reference and a C2SP key name (no blanks, no `+`)."""
 
 
@@ -68,8 +96,8 @@ class Event(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    specversion: Literal["1.0"] = "1.0"
-    datacontenttype: Literal["application/json"] = "application/json"
+    specversion: Literal["1.0"]
+    datacontenttype: Literal["application/json"]
     id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     source: Origin
     type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.]+\.v[1-9][0-9]*$", max_length=100)]
@@ -94,6 +122,9 @@ class Event(BaseModel):
             _check_extension(name, value)
         if int(self.sequence) > MAX_INTEGER:
             message = f"sequence: {self.sequence} is out of range"
+            raise InvalidEvent(message)
+        if not _fits(self.data, self.type):
+            message = f"{type(self.data).__name__} is not the data of the type {self.type}"
             raise InvalidEvent(message)
         if not self.data.belongs_to(self.subject):
             message = f"data does not belong to the subject {self.subject}"
@@ -141,6 +172,13 @@ class Event(BaseModel):
         return members
 
 
+def _fits(data: EventData, event_type: str) -> bool:
+    """Tell whether data may stand under a type; data of an old version was turned into new."""
+    if not is_known(event_type):
+        return isinstance(data, UnknownData)
+    return data.event_type.rpartition(".")[0] == event_type.rpartition(".")[0]
+
+
 _OPTIONAL_TEXT = ("correlationid", "causationid", "timesource")
 _ATTRIBUTES: Final = frozenset(Event.model_fields) - {"extensions"}
 
@@ -167,7 +205,7 @@ def load_event(entry: bytes) -> Event:
     """
     try:
         members = json.loads(entry)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"not JSON in UTF-8: {error}"
         raise InvalidEvent(message) from error
     if not isinstance(members, dict):
@@ -201,7 +239,11 @@ def _check_extension(name: str, value: object) -> None:
         if not value:
             message = f"{name}: empty; leave it out"
             raise InvalidEvent(message)
-        check_attribute(value)
+        try:
+            check_attribute(value)
+        except InvalidEvent as error:
+            message = f"{name}: {error}"
+            raise InvalidEvent(message) from error
     elif not isinstance(value, int) or not -_INT32 <= value < _INT32:
         message = f"{name}: CloudEvents integers have 32 bits"
         raise InvalidEvent(message)
@@ -220,6 +262,8 @@ def make_event(
     Raises `InvalidEvent`.
     """
     fields = {name: value for name, value in attributes.items() if value is not None}
+    fields["specversion"] = "1.0"
+    fields["datacontenttype"] = "application/json"
     fields["type"] = type(data).event_type
     fields["time"] = occurred or data.occurred_at(recorded)
     fields["recordedtime"] = recorded

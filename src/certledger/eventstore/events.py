@@ -99,8 +99,8 @@ class EventData(BaseModel):
     """Why, in the words of who did it: free text, a ticket. Line breaks are allowed."""
 
     @property
-    def label(self) -> str | None:
-        """The uuid that this event is found by, where it has one."""
+    def uuid_taken(self) -> str | None:
+        """The uuid that this event gives to a certificate."""
         return None
 
     def occurred_at(self, recorded: datetime) -> datetime:
@@ -150,7 +150,7 @@ class Issued(CertificateData):
     certificate_pem: Text
 
     @property
-    def label(self) -> str | None:
+    def uuid_taken(self) -> str | None:
         """The certificate's uuid."""
         return self.uuid
 
@@ -293,7 +293,14 @@ def validated(model: type[Model], fields: Mapping[str, Any]) -> Model:
 def describe(error: ValidationError) -> str:
     """Write what pydantic found as `field: what is wrong`, without echoing long values."""
     return "; ".join(
-        f"{'.'.join(str(step) for step in problem['loc']) or 'event'}: "
-        f"{problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors(include_url=False, include_input=False)
+        f"{_shortened('.'.join(str(step) for step in problem['loc'])) or 'event'}: "
+        f"{_shortened(problem['msg'].removeprefix('Value error, '))}"
+        for problem in error.errors(include_url=False, include_input=False)[:5]
     )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+_LONG = 200

@@ -6,19 +6,17 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
+from certledger.errors import StorageUnavailable
+
 DURABLE: Final = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 """What `PRAGMA` must read back on every connection to a file; synchronous 2 is FULL."""
 
-_SET_UP: Final = (
-    "PRAGMA busy_timeout=10000",
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA foreign_keys=ON",
-)
+_SET_UP: Final = {"journal_mode": "WAL", "synchronous": "FULL", "foreign_keys": "ON"}
 _TRANSIENT: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _READ_ONLY: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 _PRIMARY_CODE = 0xFF
@@ -58,20 +56,85 @@ def readable(url: URL) -> URL:
     return url.set(database=path.resolve().as_uri().replace("file://", "file:"), query=query)
 
 
-def set_up(connection: Any, _record: object) -> None:
-    """Set a new driver connection to durable, explicit transactions."""
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    cursor = connection.cursor()
+class SetUp:
+    """Sets a new driver connection to durable, explicit transactions."""
+
+    def __init__(self, *, wait_seconds: float, durable: bool) -> None:
+        """Wait for locks up to `wait_seconds`; `durable`: refuse a file that cannot be."""
+        self._wait_ms = int(wait_seconds * 1000)
+        self._durable = durable
+
+    def __call__(self, connection: Any, _record: object) -> None:
+        """Set up the connection, and read back what it really does.
+
+        Raises `StorageUnavailable` where SQLite does not give the durability that the registry
+        promises.
+        """
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        cursor = connection.cursor()
+        try:
+            cursor.execute(f"PRAGMA busy_timeout={self._wait_ms}")
+            for name, value in _SET_UP.items():
+                cursor.execute(f"PRAGMA {name}={value}")
+            if self._durable:
+                _check_durable(cursor)
+        finally:
+            cursor.close()
+
+
+def _check_durable(cursor: Any) -> None:
+    for name, wanted in DURABLE.items():
+        cursor.execute(f"PRAGMA {name}")
+        (found,) = cursor.fetchone()
+        if found != wanted:
+            message = (
+                f"SQLite keeps {name} at {found!r} instead of {wanted!r}, so a change could be "
+                "lost: put the file on a local file system"
+            )
+            raise StorageUnavailable(message)
+
+
+def peek_tables(path: Path) -> frozenset[str] | None:
+    """Return the names of a file's tables without changing a byte of it; None where only a real
+    opening can tell, as after a crash.
+
+    Setting up a connection switches the file to WAL, which is not to be done to others' files.
+    Raises `sqlite3.DatabaseError` for a file that is not an SQLite database.
+    """
+    uri = f"file:{quote(str(path.resolve()))}?mode=ro"
     try:
-        for pragma in _SET_UP:
-            cursor.execute(pragma)
-    finally:
-        cursor.close()
+        connection = sqlite3.connect(uri, uri=True)
+        try:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return frozenset(name for (name,) in rows)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        if is_no_database(error):
+            raise
+        return None
 
 
-def settings(connection: Connection) -> dict[str, object]:
-    """Read back what a connection is set to."""
-    return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in DURABLE}
+def weaknesses(connection: Connection) -> list[str]:
+    """Say which settings of a connection weaken durability, each with what to do."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in DURABLE}
+    if found["journal_mode"] == "memory":
+        return ["the registry lives in memory and ends with the process: give a file"]
+    return [
+        f"{name} is {found[name]!r} instead of {wanted!r}: open the file where it can be written"
+        for name, wanted in DURABLE.items()
+        if found[name] != wanted
+    ]
+
+
+def size_of(path: Path | None) -> int | None:
+    """Return the bytes of a database file and the write-ahead log beside it."""
+    if path is None:
+        return None
+    files = (path, Path(f"{path}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def is_transient(error: BaseException) -> bool:
@@ -86,7 +149,7 @@ def is_read_only(error: BaseException) -> bool:
 
 def is_no_database(error: BaseException) -> bool:
     """Tell whether the file is not an SQLite database."""
-    return _code(error) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+    return _code(error) == sqlite3.SQLITE_NOTADB
 
 
 def _code(error: BaseException) -> int:

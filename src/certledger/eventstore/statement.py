@@ -20,13 +20,16 @@ _Convert = Callable[[Any], Any]
 class _Plan:
     """One statement for one dialect."""
 
-    __slots__ = ("_names", "_positional", "_results", "_writers", "sql")
+    __slots__ = ("_constants", "_names", "_positional", "_results", "_writers", "sql")
 
     def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
         compiled: Any = clause.compile(dialect=dialect)
         self.sql: str = compiled.string
         self._positional: bool = compiled.positional
         self._names: Sequence[str] = compiled.positiontup or tuple(compiled.params)
+        self._constants = {
+            name: bind.value for name, bind in compiled.binds.items() if not bind.required
+        }
         self._writers = {
             name: writer
             for name in self._names
@@ -41,6 +44,8 @@ class _Plan:
 
     def bind(self, values: Mapping[str, Any]) -> Any:
         writers = self._writers
+        if self._constants:
+            values = {**self._constants, **values}
         if self._positional:
             return tuple(
                 writers[name](values[name]) if name in writers else values[name]
@@ -72,7 +77,7 @@ def _reader(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:
 
 
 class Statement:
-    """A Core statement whose parameters are all `bindparam`s, given by name at each run."""
+    """A Core statement; its `bindparam`s are given by name at each run."""
 
     def __init__(self, build: Executable | Callable[[Dialect], Executable]) -> None:
         """Take the statement, or a function that writes it for a dialect."""

@@ -42,8 +42,8 @@ log_entry = Table(
     Column("streamversion", Integer, nullable=False),
     Column("type", String(100), nullable=False),
     Column("actor", String(255), nullable=False),
-    # The uuid of an issued event: uniqueness is decided on the log, not on an editable table.
-    Column("label", String(255)),
+    # Of an issued event: that a uuid is taken is decided on the log, not on an editable table.
+    Column("uuid", String(255)),
     Column("recorded_at", NaiveUtc, nullable=False),
     # NULL is kept for a redaction to come; until then it is damage.
     Column("entry", LargeBinary(65_535)),
@@ -53,10 +53,10 @@ log_entry = Table(
 Index("ix_log_entry_type", log_entry.c.type, log_entry.c.seq)
 Index("ix_log_entry_actor", log_entry.c.actor, log_entry.c.seq)
 Index(
-    "ix_log_entry_label",
-    log_entry.c.label,
-    sqlite_where=log_entry.c.label.is_not(None),
-    postgresql_where=log_entry.c.label.is_not(None),
+    "ix_log_entry_uuid",
+    log_entry.c.uuid,
+    sqlite_where=log_entry.c.uuid.is_not(None),
+    postgresql_where=log_entry.c.uuid.is_not(None),
 )
 
 log_head = Table(

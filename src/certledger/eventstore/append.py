@@ -1,0 +1,146 @@
+"""Appending to the log: the one place where entries are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection, bindparam
+
+from certledger.errors import ClockBehindLog, ConcurrencyConflict
+from certledger.eventstore.actor import Actor
+from certledger.eventstore.event import Event, make_event, sequence_text
+from certledger.eventstore.events import EventData
+from certledger.eventstore.head import frontier_of, grow_head, lock_head
+from certledger.eventstore.merkle import leaf_hash
+from certledger.eventstore.reader import read_stream
+from certledger.eventstore.statement import Statement
+from certledger.eventstore.tables import log_entry
+from certledger.eventstore.times import Clock, aware_utc, naive_utc
+
+NOTED_AFTER: Final = timedelta(seconds=1)
+"""A clock further behind the last entry than this is noted in the entry as `clocktime`."""
+
+REFUSED_AFTER: Final = timedelta(hours=24)
+"""A clock further behind the last entry than this makes the append fail."""
+
+_INSERT: Final = Statement(
+    log_entry.insert().values({column.name: bindparam(column.name) for column in log_entry.c})
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that is to be appended: all but what its place in the log decides."""
+
+    subject: str
+    data: EventData
+    actor: Actor
+    id: str
+    """Made before the first attempt and kept over retries, so that a repetition is recognised."""
+    occurred: datetime | None = None
+    """When it happened, where `data` does not say."""
+    timesource: Literal["notbefore"] | None = None
+    extensions: Mapping[str, str | int | bool] = field(default_factory=dict)
+
+
+class Tail:
+    """The end of the log, locked for one write transaction.
+
+    What is appended is written by `flush`, before the transaction's commit.
+    """
+
+    def __init__(
+        self, connection: Connection, clock: Clock, *, allow_clock_behind: bool = False
+    ) -> None:
+        """Lock the log and read the clock.
+
+        Raises `ClockBehindLog`, or `LogCorrupt` for a damaged head.
+        """
+        self._connection = connection
+        self.head = lock_head(connection)
+        self._frontier = frontier_of(self.head)
+        self._streams: dict[str, list[Event]] = {}
+        self._rows: list[dict[str, Any]] = []
+        reading = aware_utc(naive_utc(clock()))
+        last = self.head.recorded_at
+        self.now = reading if last is None else max(reading, last)
+        """When everything that is appended here is recorded: never before the last entry."""
+        behind = self.now - reading
+        if behind > REFUSED_AFTER and not allow_clock_behind:
+            raise ClockBehindLog(reading, self.now)
+        self._clocktime = reading if behind > NOTED_AFTER else None
+
+    @property
+    def size(self) -> int:
+        """The next position."""
+        return self._frontier.size
+
+    def stream(self, subject: str) -> list[Event]:
+        """Return the events of a stream, those appended here included."""
+        events = self._streams.get(subject)
+        if events is None:
+            events = self._streams[subject] = read_stream(self._connection, subject)
+        return events
+
+    def append(self, events: Sequence[NewEvent], *, expected_version: int) -> list[Event]:
+        """Append events to the one stream that all of them name.
+
+        `expected_version` is the number of events that the caller knows the stream to have.
+        Raises `ConcurrencyConflict` where it has another number; then nothing is appended.
+        """
+        recorded: list[Event] = []
+        for new in events:
+            stream = self.stream(new.subject)
+            expected = expected_version + len(recorded)
+            if len(stream) != expected:
+                raise ConcurrencyConflict(new.subject, expected, len(stream))
+            event = self._append_one(new, expected)
+            stream.append(event)
+            recorded.append(event)
+        return recorded
+
+    def _append_one(self, new: NewEvent, version: int) -> Event:
+        event = make_event(
+            data=new.data,
+            recorded=self.now,
+            occurred=new.occurred,
+            id=new.id,
+            source=self.head.origin,
+            subject=new.subject,
+            sequence=sequence_text(self.size),
+            streamversion=version,
+            authtype=new.actor.authtype,
+            authid=new.actor.authid,
+            correlationid=new.actor.correlation_id,
+            causationid=new.actor.causation_id,
+            clocktime=self._clocktime,
+            timesource=new.timesource,
+            extensions=new.extensions,
+        )
+        entry = event.to_entry()
+        self._rows.append(
+            {
+                "seq": event.seq,
+                "hashes": self._frontier.append(leaf_hash(entry)),
+                "event_id": event.id,
+                "subject": event.subject,
+                "streamversion": event.streamversion,
+                "type": event.type,
+                "actor": event.authid,
+                "uuid": event.data.uuid_taken,
+                "recorded_at": naive_utc(self.now),
+                "entry": entry,
+            }
+        )
+        return event
+
+    def flush(self) -> None:
+        """Write what was appended, and the new head."""
+        if not self._rows:
+            return
+        _INSERT.run_many(self._connection, self._rows)
+        grow_head(self._connection, self.size - len(self._rows), self._frontier, self.now)
+        self._rows = []

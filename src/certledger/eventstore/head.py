@@ -1,0 +1,154 @@
+"""The head of the log: its one row of `log_head`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from certledger.errors import InvalidValue, LogCorrupt
+from certledger.eventstore.merkle import EMPTY_ROOT, Frontier
+from certledger.eventstore.statement import Row, Statement
+from certledger.eventstore.tables import FORMAT, log_head
+from certledger.eventstore.times import aware_utc, naive_utc
+
+_COLUMNS = (
+    log_head.c.origin,
+    log_head.c.format,
+    log_head.c.size,
+    log_head.c.root,
+    log_head.c.frontier,
+    log_head.c.recorded_at,
+    log_head.c.created,
+)
+_READ: Final = Statement(select(*_COLUMNS))
+# On SQLite BEGIN IMMEDIATE is the lock; elsewhere this row's lock puts the writers in order.
+_LOCK: Final = Statement(select(*_COLUMNS).with_for_update())
+_INSERT: Final = Statement(
+    log_head.insert().values(
+        id=1,
+        origin=bindparam("origin"),
+        format=FORMAT,
+        size=0,
+        root=EMPTY_ROOT,
+        frontier=b"",
+        recorded_at=None,
+        created=bindparam("created"),
+    )
+)
+_GROW: Final = Statement(
+    update(log_head)
+    .where(log_head.c.size == bindparam("old_size"))
+    .values(
+        size=bindparam("new_size"),
+        root=bindparam("new_root"),
+        frontier=bindparam("new_frontier"),
+        recorded_at=bindparam("new_recorded_at"),
+    )
+)
+_NAME: Final = Statement(
+    update(log_head).where(log_head.c.size == 0).values(origin=bindparam("new_origin"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far the log has come."""
+
+    origin: str
+    """The registry's name: `source` of every event."""
+    format: int
+    size: int
+    """How many entries there are: the next position."""
+    root: bytes
+    """The Merkle tree's root hash over all entries (RFC 6962 §2.1)."""
+    frontier: bytes
+    """The tree's peaks, largest first."""
+    recorded_at: datetime | None
+    """When the last entry was recorded, in UTC; None while the log is empty."""
+    created: datetime
+    """When the registry was made, in UTC."""
+
+
+def read_head(connection: Connection) -> Head:
+    """Return the head as the transaction sees it.
+
+    Raises `LogCorrupt` where its row is missing or is not what the log wrote.
+    """
+    return _head(_READ.rows(connection))
+
+
+def lock_head(connection: Connection) -> Head:
+    """Return the head, and keep other writers waiting until the transaction ends.
+
+    Raises `LogCorrupt` as `read_head` does.
+    """
+    return _head(_LOCK.rows(connection))
+
+
+def _head(rows: list[Row]) -> Head:
+    if len(rows) != 1:
+        message = f"log_head has {len(rows)} rows instead of one"
+        raise LogCorrupt(message)
+    origin, kind, size, root, frontier, recorded_at, created = rows[0]
+    head = Head(
+        origin=origin,
+        format=kind,
+        size=size,
+        root=bytes(root),
+        frontier=bytes(frontier),
+        recorded_at=None if recorded_at is None else aware_utc(recorded_at),
+        created=aware_utc(created),
+    )
+    if (head.recorded_at is None) != (size == 0):
+        message = "log_head: size and recorded_at do not go together"
+        raise LogCorrupt(message)
+    return head
+
+
+def frontier_of(head: Head) -> Frontier:
+    """Return the tree of the head, ready to grow.
+
+    Raises `LogCorrupt` where its peaks do not add up to its root.
+    """
+    try:
+        frontier = Frontier(head.size, head.frontier)
+    except InvalidValue as error:
+        message = f"log_head: {error}"
+        raise LogCorrupt(message) from error
+    if frontier.root() != head.root:
+        message = "log_head: the frontier does not add up to the root"
+        raise LogCorrupt(message)
+    return frontier
+
+
+def insert_head(connection: Connection, origin: str, created: datetime) -> None:
+    """Write the head of an empty log."""
+    _INSERT.run(connection, origin=origin, created=naive_utc(created))
+
+
+def name_log(connection: Connection, origin: str) -> bool:
+    """Set the origin of a log that is still empty; tell whether it was."""
+    return _NAME.run(connection, new_origin=origin) == 1
+
+
+def grow_head(
+    connection: Connection, old_size: int, frontier: Frontier, recorded_at: datetime
+) -> None:
+    """Move the head on to what `frontier` has become.
+
+    Raises `LogCorrupt` where somebody moved it without its lock.
+    """
+    changed = _GROW.run(
+        connection,
+        old_size=old_size,
+        new_size=frontier.size,
+        new_root=frontier.root(),
+        new_frontier=frontier.peaks,
+        new_recorded_at=naive_utc(recorded_at),
+    )
+    if changed != 1:
+        message = f"log_head left size {old_size} during an append"
+        raise LogCorrupt(message)

@@ -1,0 +1,125 @@
+"""The tables of the read model. All of them can be rebuilt from the log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, cast
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    class_mapper,
+    make_transient_to_detached,
+    mapped_column,
+)
+from sqlalchemy.orm.instrumentation import ClassManager, manager_of_class
+
+from certledger.eventstore.cert_type import CertType
+from certledger.eventstore.tables import NaiveUtc
+from certledger.projections.status import CertificateStatus
+
+PROJECTOR_VERSION: Final = 1
+"""Raised when the projector makes other rows of the same log; then a rebuild is due."""
+
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """Callers declare tables of their own on this base, for example with a foreign key to
+    `certificates.id`.
+    """
+
+
+class CertificateRecord(Base):
+    """One present certificate: a row of the table `certificates`."""
+
+    __tablename__ = "certificates"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    """The position of the issuing event + 1, so that a rebuild gives identical rows."""
+    serial_number: Mapped[str] = mapped_column(String(50), unique=True, index=True)
+    common_name: Mapped[str] = mapped_column(String(512), index=True)
+    status: Mapped[str] = mapped_column(String(16), default=CertificateStatus.VALID.value)
+    not_valid_before: Mapped[datetime] = mapped_column(NaiveUtc)
+    not_valid_after: Mapped[datetime] = mapped_column(NaiveUtc, index=True)
+    key_type: Mapped[str] = mapped_column(String(16), default=CertType.DEVICE.value)
+    certificate_pem: Mapped[str] = mapped_column(Text)
+    revocation_date: Mapped[datetime | None] = mapped_column(NaiveUtc)
+    revocation_reason: Mapped[int | None] = mapped_column(Integer)
+    uuid: Mapped[str | None] = mapped_column(String(255), unique=True, index=True)
+
+
+CERTIFICATES = cast("Table", CertificateRecord.__table__)
+
+# The sweep, and what expires soon.
+Index(
+    "ix_certificates_status_not_valid_after",
+    CERTIFICATES.c.status,
+    CERTIFICATES.c.not_valid_after,
+)
+# Listings, newest first.
+Index("ix_certificates_status_id", CERTIFICATES.c.status, CERTIFICATES.c.id)
+Index("ix_certificates_key_type_id", CERTIFICATES.c.key_type, CERTIFICATES.c.id)
+# What goes on a CRL: few rows, hence partial where the database can.
+Index(
+    "ix_certificates_revocation_date",
+    CERTIFICATES.c.revocation_date,
+    sqlite_where=CERTIFICATES.c.revocation_date.is_not(None),
+    postgresql_where=CERTIFICATES.c.revocation_date.is_not(None),
+)
+
+metadata = MetaData()
+
+retired = Table(
+    "retired",
+    metadata,
+    # Of the deleted event.
+    Column("seq", RowId, primary_key=True, autoincrement=False),
+    Column("serial_number", String(50), nullable=False, index=True),
+    Column("last_state", String(16), nullable=False),
+    Column("revocation_date", NaiveUtc),
+    Column("revocation_reason", Integer),
+    Column("not_valid_after", NaiveUtc, nullable=False),
+)
+Index(
+    "ix_retired_revocation_date",
+    retired.c.revocation_date,
+    sqlite_where=retired.c.revocation_date.is_not(None),
+    postgresql_where=retired.c.revocation_date.is_not(None),
+)
+
+projection = Table(
+    "projection",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    # Of a read model that may lag; the row `certificates` never does and leaves it at 0.
+    Column("position", RowId, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+_COLUMNS = tuple(column.name for column in CERTIFICATES.c)
+
+
+@cache
+def _manager() -> ClassManager[CertificateRecord]:
+    class_mapper(CertificateRecord)  # set up the mappings, which happens at first use
+    return manager_of_class(CertificateRecord)
+
+
+def record_of(row: tuple[Any, ...]) -> CertificateRecord:
+    """Make a detached record of a row with all columns, without the cost of an ORM session."""
+    record = _manager().new_instance()
+    record.__dict__.update(zip(_COLUMNS, row, strict=True))
+    make_transient_to_detached(record)
+    return record

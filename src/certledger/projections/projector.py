@@ -1,0 +1,190 @@
+"""The projector of `certificates` and `retired`: it runs in the transaction of the append.
+
+It sets a row to the evolved state, and wins over rows that were edited behind its back: an edited
+table can never stop a revocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
+
+from certledger.eventstore.event import Event
+from certledger.eventstore.events import Deleted
+from certledger.eventstore.lifecycle import State
+from certledger.eventstore.statement import Statement
+from certledger.projections.models import CERTIFICATES
+from certledger.projections.rows import (
+    DELETE_RETIRED,
+    HOLDERS,
+    INSERT,
+    INSERT_RETIRED,
+    Row,
+    certificate_row,
+    retired_row,
+    row_by_log,
+    set_rows,
+    with_holders,
+)
+
+# Whether the rows that hold a certificate's keys are as the log left them. The comparison is the
+# database's, as an edited value may be one that cannot even be read.
+_AS_EXPECTED: Final = Statement(
+    select(
+        CERTIFICATES.c.id,
+        and_(*(c.is_not_distinct_from(bindparam(c.name)) for c in CERTIFICATES.c)),
+    ).where(
+        or_(
+            CERTIFICATES.c.id == bindparam("id"),
+            CERTIFICATES.c.serial_number == bindparam("serial_number"),
+            CERTIFICATES.c.uuid == bindparam("uuid"),
+        )
+    )
+)
+_CHANGE: Final = Statement(
+    update(CERTIFICATES)
+    .where(CERTIFICATES.c.id == bindparam("at_id"))
+    .values(
+        status=bindparam("new_status"),
+        revocation_date=bindparam("new_date"),
+        revocation_reason=bindparam("new_reason"),
+    )
+)
+_DELETE: Final = Statement(delete(CERTIFICATES).where(CERTIFICATES.c.id == bindparam("at_id")))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A recorded event with the state before and after it."""
+
+    event: Event
+    before: State
+    after: State
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is to be written, by kind of statement."""
+
+    inserts: list[Row]
+    changes: list[dict[str, Any]]
+    deletes: list[dict[str, Any]]
+    mends: list[tuple[State, State]]
+
+
+def project(connection: Connection, changes: Sequence[Change]) -> list[str]:
+    """Bring the read model to the state after the changes.
+
+    Returns what was found to contradict the log, and was mended, in words.
+    """
+    notes = _retire(connection, changes)
+    batch = _Batch([], [], [], [])
+    for before, after in _by_serial(changes):
+        _plan(connection, batch, before, after)
+    INSERT.run_many(connection, batch.inserts)
+    _CHANGE.run_many(connection, batch.changes)
+    _DELETE.run_many(connection, batch.deletes)
+    for before, after in batch.mends:
+        notes += _mend(connection, before, after)
+    return notes
+
+
+def _by_serial(changes: Sequence[Change]) -> list[tuple[State, State]]:
+    """Join the changes of one certificate to one step."""
+    if len(changes) == 1:
+        return [(changes[0].before, changes[0].after)]
+    steps: dict[str, tuple[State, State]] = {}
+    for change in changes:
+        first = steps.get(change.event.subject, (change.before, change.after))[0]
+        steps[change.event.subject] = (first, change.after)
+    return list(steps.values())
+
+
+def _plan(connection: Connection, batch: _Batch, before: State, after: State) -> None:
+    old, new = certificate_row(before), certificate_row(after)
+    if not _is_as_expected(connection, old, new):
+        batch.mends.append((before, after))
+    elif old is None and new is not None:
+        batch.inserts.append(new)
+    elif old is not None and new is None:
+        batch.deletes.append({"at_id": old["id"]})
+    elif new is not None:
+        batch.changes.append(
+            {
+                "at_id": new["id"],
+                "new_status": new["status"],
+                "new_date": new["revocation_date"],
+                "new_reason": new["revocation_reason"],
+            }
+        )
+
+
+def _is_as_expected(connection: Connection, old: Row | None, new: Row | None) -> bool:
+    if old is not None:
+        if new is not None and new["id"] != old["id"]:
+            return False  # deleted and issued again in one batch: the long way is right too
+        return _AS_EXPECTED.rows(connection, **old) == [(old["id"], 1)]
+    if new is None:
+        return True
+    keys = {name: new[name] for name in ("id", "serial_number", "uuid")}
+    return not HOLDERS.rows(connection, **keys)
+
+
+def _mend(connection: Connection, before: State, after: State) -> list[str]:
+    """Set a certificate's row and all that stands in its way to what the log says."""
+    serial = after.certificate.serial_number
+    wanted: dict[int, Row | None] = {}
+    for state in (before, after):
+        if state.issued is not None:
+            wanted[state.issued_seq + 1] = None
+    row = certificate_row(after)
+    if row is not None:
+        wanted[row["id"]] = row
+    found = _describe(connection, certificate_row(before))
+    complete = with_holders(connection, wanted, [serial])
+    set_rows(connection, complete)
+    strays = sorted(set(complete) - set(wanted))
+    if strays:
+        found.append(f"rows in the way, set to what the log says: id {', '.join(map(str, strays))}")
+    return [f"serial {serial}: the certificates table was edited: {what}" for what in found]
+
+
+def _describe(connection: Connection, expected: Row | None) -> list[str]:
+    """Say how a certificate's row differs from what the log left."""
+    if expected is None:
+        return []
+    same = [c.is_not_distinct_from(bindparam(c.name)) for c in CERTIFICATES.c]
+    query = select(*same).where(CERTIFICATES.c.id == bindparam("id"))
+    rows = connection.execute(query, expected).all()
+    if not rows:
+        return [f"row {expected['id']} was missing"]
+    names = [c.name for c, equal in zip(CERTIFICATES.c, rows[0], strict=True) if not equal]
+    return [f"row {expected['id']} differed in {', '.join(names)}"] if names else []
+
+
+def _retire(connection: Connection, changes: Sequence[Change]) -> list[str]:
+    rows = [
+        retired_row(change.before, change.event)
+        for change in changes
+        if isinstance(change.event.data, Deleted)
+    ]
+    strays = [row for row in rows if DELETE_RETIRED.run(connection, at_seq=row["seq"])]
+    INSERT_RETIRED.run_many(connection, rows)
+    return [
+        f"serial {row['serial_number']}: a row of retired stood in the way: seq {row['seq']}"
+        for row in strays
+    ]
+
+
+def mend_serial(connection: Connection, state: State) -> list[str]:
+    """Set a certificate's row to what its state demands, without a change."""
+    return _mend(connection, state, state)
+
+
+def remove_stray(connection: Connection, row_id: int) -> list[str]:
+    """Set a row that names no present certificate to what the log says of its id."""
+    set_rows(connection, with_holders(connection, {row_id: row_by_log(connection, row_id)}))
+    return [f"id {row_id}: the certificates table was edited: the row was not the log's"]

@@ -1,0 +1,179 @@
+"""The queries of the contract, on the read model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    union_all,
+)
+
+from certledger.eventstore.statement import Statement
+from certledger.projections.models import CERTIFICATES, CertificateRecord, record_of, retired
+from certledger.projections.status import CertificateStatus
+
+_C = CERTIFICATES.c
+_VALID = CertificateStatus.VALID.value
+
+
+class RevokedRow(NamedTuple):
+    """What a CRL lists of a certificate."""
+
+    serial_number: str
+    revocation_date: datetime
+    """Naive, in UTC."""
+    revocation_reason: int
+
+
+_BY_SERIAL: Final = Statement(
+    select(CERTIFICATES).where(_C.serial_number == bindparam("serial_number"))
+)
+# Those not past their end first, then the latest start, then the latest registration.
+_BY_NAME: Final = Statement(
+    select(CERTIFICATES)
+    .where(_C.common_name == bindparam("common_name"), _C.status == _VALID)
+    .order_by(
+        case((_C.not_valid_after >= bindparam("now"), 0), else_=1),
+        _C.not_valid_before.desc(),
+        _C.id.desc(),
+    )
+    .limit(1)
+)
+_EXPIRING: Final = Statement(
+    select(CERTIFICATES)
+    .where(
+        _C.status == _VALID,
+        _C.not_valid_after > bindparam("now"),
+        _C.not_valid_after <= bindparam("until"),
+    )
+    .order_by(_C.not_valid_after, _C.id)
+)
+_DUE: Final = Statement(
+    select(_C.not_valid_after, _C.id, _C.serial_number)
+    .where(
+        _C.status == _VALID,
+        _C.not_valid_after < bindparam("now"),
+        or_(
+            _C.not_valid_after > bindparam("after_end"),
+            and_(_C.not_valid_after == bindparam("same_end"), _C.id > bindparam("after_id")),
+        ),
+    )
+    .order_by(_C.not_valid_after, _C.id)
+    .limit(bindparam("limit"))
+)
+_COUNTS: Final = Statement(select(_C.status, func.count()).group_by(_C.status))
+_COUNT_RETIRED: Final = Statement(select(func.count()).select_from(retired))
+
+
+def _revoked_of(table: object) -> Select[tuple[str, datetime, int]]:
+    columns = getattr(table, "c")  # noqa: B009 # both tables have these columns
+    return select(columns.serial_number, columns.revocation_date, columns.revocation_reason).where(
+        columns.revocation_date > bindparam("since"),
+        columns.not_valid_after > bindparam("now"),
+    )
+
+
+# A revoked certificate whose row was deleted stays revoked.
+_both = union_all(_revoked_of(CERTIFICATES), _revoked_of(retired)).subquery()
+_REVOKED: Final = Statement(
+    select(_both.c.serial_number, _both.c.revocation_date, _both.c.revocation_reason).order_by(
+        _both.c.revocation_date, _both.c.serial_number
+    )
+)
+
+
+def get_by_serial(connection: Connection, serial: int) -> CertificateRecord | None:
+    """Return a present certificate, whatever its status."""
+    rows = _BY_SERIAL.rows(connection, serial_number=str(serial))
+    return record_of(rows[0]) if rows else None
+
+
+def get_by_name(
+    connection: Connection, common_name: str, now: datetime
+) -> CertificateRecord | None:
+    """Return the best valid certificate of a name: one not past its end (naive UTC) before one
+    that is, then the one that began last, then the one registered last.
+    """
+    rows = _BY_NAME.rows(connection, common_name=common_name, now=now)
+    return record_of(rows[0]) if rows else None
+
+
+def list_certificates(
+    connection: Connection, filters: Mapping[str, str], limit: int, offset: int
+) -> list[CertificateRecord]:
+    """Return certificates, newest first; `filters` are values of `status` and `key_type`."""
+    statement = _list_statement(frozenset(filters))
+    rows = statement.rows(connection, limit=limit, offset=offset, **filters)
+    return [record_of(row) for row in rows]
+
+
+@cache
+def _list_statement(filters: frozenset[str]) -> Statement:
+    return Statement(
+        _filtered(select(CERTIFICATES), filters)
+        .order_by(_C.id.desc())
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+    )
+
+
+def count_certificates(connection: Connection, filters: Mapping[str, str]) -> int:
+    """Return how many certificates `list_certificates` could give."""
+    ((count,),) = _count_statement(frozenset(filters)).rows(connection, **filters)
+    return int(count)
+
+
+@cache
+def _count_statement(filters: frozenset[str]) -> Statement:
+    return Statement(_filtered(select(func.count()).select_from(CERTIFICATES), filters))
+
+
+def _filtered(query: Select[Any], filters: frozenset[str]) -> Select[Any]:
+    for name in sorted(filters):
+        query = query.where(_C[name] == bindparam(name))
+    return query
+
+
+def expiring(connection: Connection, now: datetime, until: datetime) -> list[CertificateRecord]:
+    """Return the valid certificates with now < end <= until (naive UTC), soonest first."""
+    return [record_of(row) for row in _EXPIRING.rows(connection, now=now, until=until)]
+
+
+def due(
+    connection: Connection, now: datetime, after: tuple[datetime, int], limit: int
+) -> list[tuple[datetime, int, str]]:
+    """Return (end, id, serial number) of rows that say valid though their end is before `now`,
+    in that order, past the (end, id) `after`: candidates for the sweep.
+    """
+    end, row_id = after
+    rows = _DUE.rows(connection, now=now, after_end=end, same_end=end, after_id=row_id, limit=limit)
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def revoked(connection: Connection, now: datetime, since: datetime) -> list[RevokedRow]:
+    """Return the revocations after `since` of certificates whose end is after `now` (naive UTC),
+    those of deleted rows too, by date and serial number.
+    """
+    return [RevokedRow(*row) for row in _REVOKED.rows(connection, since=since, now=now)]
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Return how many present certificates have each status."""
+    return {status: int(count) for status, count in _COUNTS.rows(connection)}
+
+
+def count_retired(connection: Connection) -> int:
+    """Return how many deletions there were."""
+    ((count,),) = _COUNT_RETIRED.rows(connection)
+    return int(count)

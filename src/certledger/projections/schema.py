@@ -1,0 +1,155 @@
+"""The tables of a registry: making them, and telling a registry from anything else."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from sqlalchemy import Connection, Table, bindparam, inspect, select
+
+from certledger.errors import FormatTooNew, LogCorrupt, NotARegistry
+from certledger.eventstore import sqlite
+from certledger.eventstore.database import Database
+from certledger.eventstore.head import insert_head, read_head
+from certledger.eventstore.statement import Statement
+from certledger.eventstore.tables import (
+    FORMAT,
+    SCHEMA_VERSION,
+    TRIGGERS,
+    alembic_version,
+    log_entry,
+    log_head,
+)
+from certledger.eventstore.tables import metadata as log_metadata
+from certledger.eventstore.times import Clock
+from certledger.projections.models import (
+    CERTIFICATES,
+    PROJECTOR_VERSION,
+    Base,
+    projection,
+    retired,
+)
+from certledger.projections.models import metadata as read_metadata
+
+_LOG: Final = frozenset({log_entry.name, log_head.name})
+_READ_MODEL: Final[tuple[Table, ...]] = (CERTIFICATES, retired, projection)
+_OURS: Final = _LOG | {alembic_version.name} | {table.name for table in _READ_MODEL}
+_SCHEMA_VERSION: Final = Statement(select(alembic_version.c.version_num))
+_PROJECTOR_VERSION: Final = Statement(
+    select(projection.c.version).where(projection.c.name == bindparam("read_model"))
+)
+
+
+def prepare(database: Database, *, create: bool, origin: str, clock: Clock) -> None:
+    """See that the database is a registry of a known format; make one where there is nothing.
+
+    Several processes may do so at once. Where the tables exist, nothing is written.
+
+    Raises `NotARegistry`, `FormatTooNew`, `LogCorrupt` or what opening the database raises.
+    """
+    if not _peek(database, create=create) and create:
+        database.write(lambda connection, _: _make_unless_made(connection, origin, clock))
+    database.read(lambda connection: _check(connection, database))
+
+
+def _peek(database: Database, *, create: bool) -> bool:
+    """Tell whether there are tables of the log, by a look that creates and changes nothing."""
+    path = database.file
+    if path is None:
+        return database.read(lambda connection: _is_registry(_names(connection), database))
+    if not path.exists() or path.stat().st_size == 0:
+        if not create:
+            message = f"{database}: there is no registry; make one with `certledger init`"
+            raise NotARegistry(message)
+        return False
+    try:
+        names = sqlite.peek_tables(path)
+    except sqlite3.DatabaseError as error:
+        message = f"{database} is not an SQLite database; give another file"
+        raise NotARegistry(message) from error
+    if names is None:
+        return database.read(lambda connection: _is_registry(_names(connection), database))
+    return _is_registry(names, database)
+
+
+def _names(connection: Connection) -> frozenset[str]:
+    return frozenset(inspect(connection).get_table_names())
+
+
+def _is_registry(names: frozenset[str], database: Database) -> bool:
+    """Tell a registry from an empty database, by the names of its tables.
+
+    Raises `NotARegistry` for anything else, `LogCorrupt` for half of a log.
+    """
+    log = names & _LOG
+    if log == _LOG:
+        return True
+    if log:
+        message = f"{database}: of the log's tables only {', '.join(log)} is there"
+        raise LogCorrupt(message)
+    if CERTIFICATES.name in names:
+        message = (
+            f"{database} holds a table of certificates without a log, as tiny_ca makes it, and "
+            "stays as it is; adopting one will be the job of `certledger adopt`, until then "
+            "register its certificates in a new registry"
+        )
+        raise NotARegistry(message)
+    foreign = sorted(names - _OURS - frozenset(Base.metadata.tables))
+    if foreign:
+        message = (
+            f"{database} holds tables of something else ({', '.join(foreign[:3])}) and stays as "
+            "it is; give the registry a database of its own"
+        )
+        raise NotARegistry(message)
+    return False
+
+
+def _make_unless_made(connection: Connection, origin: str, clock: Clock) -> None:
+    # Another process may have been faster; here nobody else can be.
+    if log_head.name in _names(connection):
+        return
+    log_metadata.create_all(connection)
+    make_read_model(connection)
+    for ddl in TRIGGERS[connection.dialect.name].values():
+        connection.exec_driver_sql(ddl)
+    connection.execute(alembic_version.insert().values(version_num=SCHEMA_VERSION))
+    connection.execute(
+        projection.insert().values(name=CERTIFICATES.name, position=0, version=PROJECTOR_VERSION)
+    )
+    insert_head(connection, origin, clock())
+
+
+def make_read_model(connection: Connection) -> None:
+    """Create those tables of the read model that are not there."""
+    Base.metadata.create_all(connection, tables=[CERTIFICATES])
+    read_metadata.create_all(connection)
+
+
+def _check(connection: Connection, database: Database) -> None:
+    """Raise where nothing is there (`NotARegistry`) or it is of a newer kind (`FormatTooNew`)."""
+    if not _is_registry(_names(connection), database):
+        message = f"{database}: there is no registry; make one with `certledger init`"
+        raise NotARegistry(message)
+    head = read_head(connection)
+    if head.format > FORMAT:
+        raise FormatTooNew("format", head.format, FORMAT)
+    found = versions(connection)
+    if found["schema"] > SCHEMA_VERSION:
+        raise FormatTooNew("schema", found["schema"], SCHEMA_VERSION)
+    if int(found["projector"] or 0) > PROJECTOR_VERSION:
+        raise FormatTooNew("projector", found["projector"], PROJECTOR_VERSION)
+
+
+def versions(connection: Connection) -> dict[str, str]:
+    """Return the versions of tables and projector that the database records, "" where none."""
+    names = _names(connection)
+    schema = _SCHEMA_VERSION.rows(connection) if alembic_version.name in names else []
+    projector = (
+        _PROJECTOR_VERSION.rows(connection, read_model=CERTIFICATES.name)
+        if projection.name in names
+        else []
+    )
+    return {
+        "schema": str(schema[0][0]) if schema else "",
+        "projector": str(projector[0][0]) if projector else "",
+    }
