@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, timedelta
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
 from certledger.eventstore.canonical import MAX_INTEGER
 from certledger.eventstore.cert_type import CertType
-from certledger.eventstore.event import Event, make_event, sequence_text
+from certledger.eventstore.event import AuthType, Event, make_event, sequence_text
 from certledger.eventstore.events import (
     CertificateData,
     CrlPublished,
@@ -135,9 +135,7 @@ def events(draw: st.DrawFn, event_type: str | None = None) -> Event:
         streamversion=draw(st.integers(0, 2**31 - 1)),
         clocktime=draw(_some | instants),
         timesource=draw(st.sampled_from([None, "notbefore"])),
-        authtype=draw(
-            st.sampled_from(["app_user", "user", "service_account", "api_key", "system"])
-        ),
+        authtype=draw(st.sampled_from(get_args(AuthType))),
         authid=draw(attribute_text),
         correlationid=draw(_some | attribute_text),
         causationid=draw(_some | attribute_text),
@@ -145,9 +143,7 @@ def events(draw: st.DrawFn, event_type: str | None = None) -> Event:
     )
 
 
-near = st.sampled_from(
-    [START, datetime(2026, 2, 1, tzinfo=UTC), END, datetime(2027, 1, 1, tzinfo=UTC)]
-)
+near = st.sampled_from([START, START + timedelta(days=30), END, END + timedelta(days=30)])
 """Instants before, within and after the validity of the certificate of `given`."""
 
 commands = st.one_of(

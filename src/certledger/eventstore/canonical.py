@@ -68,7 +68,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        message = f"the key {twice!r} appears twice"
+        message = f"the key {twice[:80]!r} appears twice"
         raise InvalidEvent(message)
     return value
 
@@ -96,6 +96,6 @@ def _check(value: object, depth: int) -> None:
         raise InvalidEvent(message)
     for key, member in value.items():
         if not isinstance(key, str) or not key.isascii():
-            message = f"the key {key!r} is not ASCII text"
+            message = f"the key {str(key)[:80]!r} is not ASCII text"
             raise InvalidEvent(message)
         _check(member, depth + 1)
