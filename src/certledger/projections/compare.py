@@ -1,0 +1,35 @@
+"""Drift: what the read model and the log disagree on. Mending it is in `rebuild`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from certledger.eventstore import sqlite
+from certledger.eventstore.database import Database
+from certledger.projections.differences import Difference
+from certledger.projections.progress import Progress
+from certledger.projections.rebuild import RebuildReport, rebuild
+from certledger.projections.structure import BrokenTable
+from certledger.projections.walk import replayed, walk
+
+__all__ = ["BrokenTable", "Difference", "Progress", "RebuildReport", "drift", "rebuild"]
+
+
+def drift(database: Database, progress: Progress | None = None) -> Iterator[Difference]:
+    """Compare `certificates` and `retired` with what the log demands; nothing is changed.
+
+    Yields every differing row while it goes on, each as one snapshot showed it; what others
+    record meanwhile is no difference. Works on a file that cannot be written.
+
+    Raises `BrokenTable` for a table whose own structure is broken, `LogCorrupt` or
+    `UnknownEventType` where the log cannot be replayed.
+    """
+    found = _drift(database, progress)
+    # The one connection of a database in memory must be given back before the caller goes on.
+    yield from list(found) if sqlite.is_in_memory(database.url) else found
+
+
+def _drift(database: Database, progress: Progress | None) -> Iterator[Difference]:
+    with replayed(database, progress) as scratch:
+        for _, _, _, found in walk(scratch, progress):
+            yield from found

@@ -1,0 +1,177 @@
+"""Replaying the log into the scratch tables, and keeping them up with it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, bindparam, select, type_coerce
+from sqlalchemy.types import NullType
+
+from certledger.errors import LogCorrupt, StorageUnavailable
+from certledger.eventstore import sqlite
+from certledger.eventstore.database import Database
+from certledger.eventstore.event import sequence_text
+from certledger.eventstore.events import read_data
+from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
+from certledger.eventstore.sqlite_checks import values_as_stored
+from certledger.eventstore.statement import Row, Statement
+from certledger.eventstore.tables import log_entry, log_head
+from certledger.projections.page import Change, Page
+from certledger.projections.progress import Progress
+from certledger.projections.scratch_tables import scratch_certificates, scratch_retired
+
+logger = logging.getLogger("certledger")
+
+Result = TypeVar("Result")
+
+LOCK_TRIES: Final = 3
+"""How often the lock of appends is asked for; each time it is waited for."""
+
+PAGE: Final = 1_000
+"""How many entries are replayed at a time: what is in memory at once."""
+
+_PLACE = ("sequence", "subject", "streamversion", "type")
+
+# Values as the driver gives them: a copy column that somebody filled with garbage must not stop
+# what the bytes of the entries can tell.
+_stored_entries = Statement(
+    select(
+        *[
+            type_coerce(log_entry.c[name], NullType()).label(name)
+            for name in ("seq", "hashes", "subject", "streamversion", "type", "entry")
+        ]
+    )
+    .where(log_entry.c.seq >= bindparam("start"), log_entry.c.seq < bindparam("stop"))
+    .order_by(log_entry.c.seq)
+)
+_stored_size = Statement(select(type_coerce(log_head.c.size, NullType()).label("size")))
+
+
+class Scratch:
+    """The scratch tables of one connection, and how far the log is replayed into them."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        """Take what `scratch_connection` gives."""
+        self._database = database
+        self.connection = connection
+        self.position = 0
+
+    @contextmanager
+    def transaction(self, *, writing: bool = False) -> Iterator[None]:
+        """Begin a transaction; rolled back, the tables are where they were before it."""
+        before = self.position
+        try:
+            with self._database.transaction(self.connection, writing=writing):
+                yield
+        except BaseException:
+            self.position = before
+            raise
+
+    def locked(self, work: Callable[[], Result]) -> Result:
+        """Run `work` while nobody else can append; wait for the lock, a few times over."""
+        for _ in range(LOCK_TRIES - 1):
+            try:
+                with self.transaction(writing=True):
+                    return work()
+            except StorageUnavailable as error:
+                logger.info("rebuilding waits for the lock: %s", error)
+        with self.transaction(writing=True):
+            return work()
+
+    def fill(self, progress: Progress) -> None:
+        """Replay the log as far as it is now, in short read transactions.
+
+        Raises `LogCorrupt` or `UnknownEventType`.
+        """
+        goal = None
+        while goal is None or self.position < goal:
+            with self.transaction():
+                size = self.catch_up(PAGE)
+            goal = size if goal is None else goal
+            progress(self.position, max(goal, self.position))
+
+    def catch_up(self, limit: int | None = None) -> int:
+        """Replay what the transaction sees of the log, at most `limit` entries of it.
+
+        Returns the size of the log. Raises `LogCorrupt` or `UnknownEventType`.
+        """
+        size = _log_size(self.connection)
+        if size < self.position:
+            message = f"the log had {self.position} entries, now its head says {size}"
+            raise LogCorrupt(message)
+        stop = size if limit is None else min(size, self.position + limit)
+        while self.position < stop:
+            end = min(self.position + PAGE, stop)
+            _replay(self.connection, self.position, end)
+            self.position = end
+        return size
+
+
+@contextmanager
+def scratch_tables(database: Database) -> Iterator[Scratch]:
+    """Lend empty scratch tables on a connection of their own; at the end they are gone."""
+    with database.connect_alone() as connection, values_as_stored(connection):
+        scratch = Scratch(database, connection)
+        try:
+            with database.transaction(connection):
+                for table in (scratch_certificates, scratch_retired):
+                    table.create(connection)
+            yield scratch
+        finally:
+            # They go with their connection, but that of a database in memory lives on.
+            if sqlite.is_in_memory(database.url):
+                with database.transaction(connection):
+                    for table in (scratch_certificates, scratch_retired):
+                        table.drop(connection, checkfirst=True)
+
+
+def _log_size(connection: Connection) -> int:
+    rows = _stored_size.rows(connection)
+    if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 0:
+        message = f"the head of the log states no size: {rows!r}"
+        raise LogCorrupt(message)
+    return rows[0][0]
+
+
+def _replay(connection: Connection, start: int, stop: int) -> None:
+    page = Page(connection)
+    due = start
+    for row in _stored_entries.rows(connection, start=start, stop=stop):
+        if row[0] != due:
+            break
+        page.apply(_change(row))
+        due += 1
+    if due != stop:
+        message = "it is missing"
+        raise LogCorrupt(message, due)
+    page.write()
+
+
+def _change(row: Row) -> Change:
+    """Read what an entry changes, its bytes held against their leaf hash.
+
+    The rest of the envelope, on which no row depends, is left to `verify`: reading it would cost
+    as much again. The copies in the columns, by which streams are found, must say the same.
+    """
+    seq, hashes, subject, streamversion, kind, entry = row
+    if not isinstance(entry, bytes) or not isinstance(hashes, bytes):
+        message = "its bytes or its hashes are missing"
+        raise LogCorrupt(message, seq)
+    if leaf_hash(entry) != hashes[:HASH_SIZE]:
+        message = "its bytes are not those that were hashed"
+        raise LogCorrupt(message, seq)
+    try:
+        members = json.loads(entry)
+        stated = tuple(members[name] for name in _PLACE)
+        data = read_data(stated[-1], members["data"])
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        message = f"it cannot be read: {error}"
+        raise LogCorrupt(message, seq) from error
+    if stated != (sequence_text(seq), subject, streamversion, kind) or not data.belongs_to(subject):
+        message = f"its bytes are of {stated}, its columns say {subject, streamversion, kind}"
+        raise LogCorrupt(message, seq)
+    return Change(seq, subject, streamversion, kind, data)
