@@ -143,7 +143,7 @@ class When:
         version = len(self.events)
         return evolve(fold(self.events), event(data, version=version, recorded=self.at))
 
-    def then_raises(self, error: type[LedgerError], *, match: str = "") -> LedgerError:
+    def then_raises(self, error: type[LedgerError], *, match: str | None = None) -> LedgerError:
         """The command is refused; return the error."""
         with pytest.raises(error, match=match) as caught:
             self.decide()

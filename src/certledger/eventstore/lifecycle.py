@@ -31,7 +31,7 @@ from certledger.eventstore.events import (
     UnknownData,
     validated,
 )
-from certledger.eventstore.reasons import CODE_BY_NAME
+from certledger.eventstore.reasons import CODE_BY_NAME, reason_name
 
 
 class Phase(StrEnum):
@@ -131,8 +131,8 @@ def stream_of(serial: int) -> str:
 def decide(state: State, command: Command, now: datetime) -> CertificateData:
     """Return the data of the event that the command causes.
 
-    Raises `DuplicateSerial`, `UnknownSerial`, `IllegalTransition`, or `InvalidValue` for a
-    revocation date or a time of request past `now`.
+    Raises `DuplicateSerial`, `UnknownSerial`, `IllegalTransition`, or `InvalidValue` for an
+    unknown reason, and for a revocation date or a time of request past `now`.
     """
     match command:
         case Issue():
@@ -179,10 +179,11 @@ def _decide_revoke(state: State, command: Revoke, now: datetime) -> Revoked:
 
 def revoked_data(command: Revoke, recorded: datetime) -> Revoked:
     """Return the data of a revocation that is recorded at an instant."""
+    reason = reason_name(command.reason)
     fields = {
         "serial_number": str(command.serial),
-        "reason": command.reason,
-        "reason_code": CODE_BY_NAME[command.reason],
+        "reason": reason,
+        "reason_code": CODE_BY_NAME[reason],
         "revocation_date": command.revocation_date or recorded,
         "invalidity_date": command.invalidity_date,
         "hold_instruction": command.hold_instruction,
@@ -230,7 +231,8 @@ def evolve(state: State, event: Event) -> State:
     """Return the state after one more event of the stream.
 
     Raises `IllegalTransition` for an event that the lifecycle does not allow there, `LogCorrupt`
-    for a gap in the stream, `UnknownEventType` for a type that this version does not know.
+    for a gap in the stream or an event of another stream, `UnknownEventType` for a type that this
+    version does not know.
     """
     data = event.data
     if event.streamversion != state.version:
@@ -238,6 +240,7 @@ def evolve(state: State, event: Event) -> State:
         raise LogCorrupt(message, event.seq)
     if isinstance(data, UnknownData):
         raise UnknownEventType(event.seq, event.type)
+    _require_same_stream(state, event)
     if not _allowed(state, event):
         change = event.type.split(".")[-2]
         raise IllegalTransition(event.subject.partition("/")[2], state.phase, change)
@@ -253,6 +256,13 @@ def evolve(state: State, event: Event) -> State:
                 state, version=state.version + 1, phase=Phase.DELETED, last_phase=state.phase
             )
     raise UnknownEventType(event.seq, event.type)
+
+
+def _require_same_stream(state: State, event: Event) -> None:
+    """Refuse an event of another serial number, which a falsified look-up column may bring."""
+    if state.issued is not None and not state.issued.belongs_to(event.subject):
+        message = f"an event of {event.subject} in the stream of {stream_of(state.issued.serial)}"
+        raise LogCorrupt(message, event.seq)
 
 
 def _allowed(state: State, event: Event) -> bool:
