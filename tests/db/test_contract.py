@@ -1,0 +1,259 @@
+"""Every rule of the contract has its test, and every name, signature and column is as written."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from datetime import datetime
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+import certledger
+from certledger.db import BaseDB, CertificateRecord, CertificateStatus, RevokeStatus, SyncDBHandler
+from certledger.eventstore.cert_type import CertType
+from tests.support.contract import RULES, covers
+from tests.support.facade import Issue
+
+REQUIRED = inspect.Parameter.empty
+
+NAMES = {
+    "certledger": {
+        "Base",
+        "BaseDB",
+        "CertType",
+        "CertificateRecord",
+        "CertificateStatus",
+        "DatabaseManager",
+        "RevokeStatus",
+        "SyncDBHandler",
+    },
+    "certledger.db": {
+        "BaseDB",
+        "CertificateRecord",
+        "CertificateStatus",
+        "RevokeStatus",
+        "SyncDBHandler",
+        "SyncDatabaseManager",
+    },
+    "certledger.db.base_db": {"BaseDB"},
+    "certledger.db.const": {"CertificateStatus", "RevokeStatus"},
+    "certledger.db.models": {"Base", "CertificateRecord"},
+    "certledger.db.sync_db_manager": {"DatabaseManager", "SyncDBHandler"},
+}
+
+SIGNATURES: dict[str, dict[str, object]] = {
+    "register_cert_in_db": {"cert": REQUIRED, "uuid": REQUIRED, "key_type": CertType.DEVICE},
+    "get_by_serial": {"serial": REQUIRED},
+    "get_by_name": {"common_name": REQUIRED},
+    "list_all": {"status": None, "key_type": None, "limit": 100, "offset": 0},
+    "get_expiring": {"within_days": 30},
+    "get_revoked_certificates": {},
+    "revoke_certificate": {
+        "serial_number": REQUIRED,
+        "reason": x509.ReasonFlags.unspecified,
+    },
+    "delete_by_uuid": {"uuid": REQUIRED},
+    "update_status_expired": {},
+}
+
+COLUMNS = {
+    "id": int,
+    "serial_number": str,
+    "common_name": str,
+    "status": str,
+    "not_valid_before": datetime,
+    "not_valid_after": datetime,
+    "key_type": str,
+    "certificate_pem": str,
+    "revocation_date": datetime,
+    "revocation_reason": int,
+    "uuid": str,
+}
+MAY_BE_NONE = {"revocation_date", "revocation_reason", "uuid"}
+
+
+def covered_rules() -> set[str]:
+    """The rules that the tests of this folder claim to show, read from their decorators."""
+    rules = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                rules |= {rule for call in node.decorator_list for rule in _claims(call)}
+    return rules
+
+
+def _claims(call: ast.expr) -> set[str]:
+    if not isinstance(call, ast.Call) or ast.unparse(call.func) != "covers":
+        return set()
+    return {str(ast.literal_eval(argument)) for argument in call.args}
+
+
+def test_every_rule_of_the_contract_has_a_test() -> None:
+    assert sorted(set(RULES) - covered_rules()) == []
+
+
+def test_every_column_has_a_rule() -> None:
+    assert {f"record.{name}" for name in COLUMNS} <= set(RULES)
+
+
+@covers("names.root", "names.modules")
+@pytest.mark.parametrize("module", NAMES)
+def test_the_names_of_the_contract_can_be_imported(module: str) -> None:
+    missing = {name for name in NAMES[module] if not hasattr(importlib.import_module(module), name)}
+    assert missing == set()
+
+
+@covers("names.db")
+@pytest.mark.parametrize("module", [name for name in NAMES if name != "certledger"])
+def test_a_module_exports_what_is_documented_and_nothing_else(module: str) -> None:
+    assert set(importlib.import_module(module).__all__) == NAMES[module]
+
+
+@covers("names.alias")
+def test_the_sync_database_manager_has_its_second_name() -> None:
+    manager = importlib.import_module("certledger.db.sync_db_manager").DatabaseManager
+    assert certledger.DatabaseManager is manager
+    assert importlib.import_module("certledger.db").SyncDatabaseManager is manager
+
+
+@covers("key_type.values")
+def test_the_key_types_are_the_documented_ones() -> None:
+    assert {member.name: member.value for member in certledger.CertType} == {
+        "USER": "user",
+        "SERVICE": "service",
+        "DEVICE": "device",
+        "INTERNAL": "internal",
+        "CA": "ca",
+    }
+
+
+@covers("status.values")
+def test_the_statuses_are_the_documented_ones() -> None:
+    assert issubclass(CertificateStatus, StrEnum)
+    assert {member.name: member.value for member in CertificateStatus} == {
+        "VALID": "valid",
+        "REVOKED": "revoked",
+        "EXPIRED": "expired",
+        "UNKNOWN": "unknown",
+    }
+
+
+@covers("revoke_status.values")
+def test_the_texts_of_a_revocations_outcome_are_exact() -> None:
+    assert issubclass(RevokeStatus, Enum)
+    assert {member.name: member.value for member in RevokeStatus} == {
+        "OK": "success",
+        "NOT_FOUND": "The certificate was not revoked because there is no valid certificate "
+        "with the specified serial number.",
+        "UNKNOWN_ERROR": "The certificate was not revoked due to an internal error. "
+        "Please review the service logs.",
+    }
+
+
+@covers("call.names")
+@pytest.mark.parametrize("registry", [BaseDB, SyncDBHandler])
+@pytest.mark.parametrize("method", SIGNATURES)
+def test_names_order_and_defaults_of_arguments_are_exact(
+    registry: type[BaseDB], method: str
+) -> None:
+    parameters = list(inspect.signature(getattr(registry, method)).parameters.values())[1:]
+    by_position = [one for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    assert [(one.name, one.default) for one in by_position] == list(SIGNATURES[method].items())
+
+
+@covers("call.names")
+def test_the_handler_is_made_with_a_url_a_logger_and_a_choice_about_errors() -> None:
+    parameters = inspect.signature(SyncDBHandler).parameters
+    assert [(one.name, one.default) for one in parameters.values()] == [
+        ("db_url", REQUIRED),
+        ("logger", None),
+        ("raise_errors", False),
+    ]
+    assert parameters["raise_errors"].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+@covers("call.abstract")
+def test_the_interface_is_abstract_in_exactly_its_nine_methods() -> None:
+    assert BaseDB.__abstractmethods__ == set(SIGNATURES)
+    assert issubclass(SyncDBHandler, BaseDB)
+    with pytest.raises(TypeError):
+        BaseDB()  # type: ignore[abstract] # what is tested
+
+
+@covers("call.keywords", "call.positions")
+@pytest.mark.parametrize("how", ["keywords", "positions"])
+def test_every_argument_may_be_given_by_name_and_by_position(
+    handler: SyncDBHandler, issue: Issue, how: str
+) -> None:
+    certificate = issue("all.example.org")
+    serial = certificate.serial_number
+
+    def call(method: str, *values: Any) -> Any:
+        names = list(SIGNATURES[method])
+        assert len(values) == len(names)
+        if how == "positions":
+            return getattr(handler, method)(*values)
+        return getattr(handler, method)(**dict(zip(names, values, strict=True)))
+
+    assert call("register_cert_in_db", certificate, "u", CertType.SERVICE) is True
+    assert call("get_by_serial", serial).uuid == "u"
+    assert call("get_by_name", "all.example.org").uuid == "u"
+    assert [row.uuid for row in call("list_all", "valid", "service", 5, 0)] == ["u"]
+    assert [row.uuid for row in call("get_expiring", 100)] == ["u"]
+    assert call("update_status_expired") == 0
+    assert call("revoke_certificate", serial, x509.ReasonFlags.superseded)[0] is True
+    assert [row.revocation_reason for row in call("get_revoked_certificates")] == [4]
+    assert call("delete_by_uuid", "u") is True
+
+
+@covers("call.serial_keyword")
+def test_revoke_takes_the_keyword_of_the_published_example(
+    handler: SyncDBHandler, issue: Issue
+) -> None:
+    certificate = issue()
+    handler.register_cert_in_db(certificate, "u")
+    revoke: Any = handler.revoke_certificate
+    assert revoke(serial=certificate.serial_number, reason=x509.ReasonFlags.key_compromise) == (
+        True,
+        RevokeStatus.OK,
+    )
+    assert list(inspect.signature(revoke).parameters) == ["serial_number", "reason"]
+
+
+@covers("call.serial_keyword")
+@pytest.mark.parametrize(
+    ("positions", "keywords"),
+    [((), {}), ((), {"serial": 1, "serial_number": 1}), ((1,), {"serial": 1})],
+    ids=["none", "both keywords", "position and keyword"],
+)
+def test_revoke_needs_the_serial_number_once(
+    handler: SyncDBHandler, positions: tuple[int, ...], keywords: dict[str, int]
+) -> None:
+    with pytest.raises(TypeError):
+        handler.revoke_certificate(*positions, **keywords)
+
+
+@covers(
+    "record.id",
+    "record.serial_number",
+    "record.common_name",
+    "record.status",
+    "record.not_valid_before",
+    "record.not_valid_after",
+    "record.key_type",
+    "record.certificate_pem",
+    "record.revocation_date",
+    "record.revocation_reason",
+    "record.uuid",
+)
+def test_the_table_has_exactly_the_columns_of_the_contract() -> None:
+    table: Any = CertificateRecord.__table__
+    assert table.name == "certificates"
+    assert {column.name: column.type.python_type for column in table.columns} == COLUMNS
+    assert {column.name for column in table.columns if column.nullable} == MAY_BE_NONE
+    assert [column.name for column in table.primary_key] == ["id"]
