@@ -1,0 +1,70 @@
+"""Holding the head of the log against the log, and the triggers against their text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection
+
+from certledger.eventstore.sqlite_checks import stored_triggers
+from certledger.eventstore.tables import FORMAT, TRIGGERS, log_entry, log_head
+from certledger.projections.check_tree import TreeCheck
+from certledger.projections.finding import Finding
+from certledger.projections.stored import Extent, StoredHead, shown
+
+
+def check_size(extent: Extent) -> Iterator[Finding]:
+    """See that there is one head, of the known format, and that it states the log's size."""
+    if len(extent.heads) != 1:
+        message = f"log_head has {len(extent.heads) or 'no'} rows instead of one"
+        yield Finding("finding", "head-missing", None, message)
+        return
+    head = extent.heads[0]
+    if head.format != FORMAT or isinstance(head.format, bool):
+        message = f"the head states the format {shown(head.format)} instead of {FORMAT}"
+        yield Finding("finding", "head-format", None, message)
+    if extent.size != extent.stop:
+        message = f"the head states the size {shown(head.size)}, the log ends at {extent.stop}"
+        yield Finding("finding", "head-size", None, message)
+
+
+def check_head(head: StoredHead, tree: TreeCheck, recorded_at: Any) -> Iterator[Finding]:
+    """Hold root, frontier and time against what follows from the entries.
+
+    `recorded_at` is what the last entry demands, as the database stores it; None: no entry.
+    """
+    computed = tree.head()
+    if computed is not None:
+        for kind, stored, wanted in (
+            ("root", head.root, computed[0]),
+            ("frontier", head.frontier, computed[1]),
+        ):
+            if stored != wanted:
+                found = stored.hex() if isinstance(stored, bytes) else shown(stored)
+                message = f"the head states the {kind} {found}, the entries give {wanted.hex()}"
+                yield Finding("finding", f"head-{kind}", None, message)
+    if head.recorded_at != recorded_at:
+        message = (
+            f"the head says that the last entry was recorded at {shown(head.recorded_at)}, "
+            f"its bytes say {shown(recorded_at)}"
+        )
+        yield Finding("finding", "head-time", None, message)
+
+
+def check_triggers(connection: Connection) -> Iterator[Finding]:
+    """See that the triggers which keep the log append-only are there, word for word."""
+    if connection.dialect.name != "sqlite":
+        return
+    stored = stored_triggers(connection, (log_entry.name, log_head.name))
+    wanted = TRIGGERS["sqlite"]
+    for name, text in wanted.items():
+        if name not in stored:
+            message = f"the trigger {name} is missing: the log is open to changes"
+            yield Finding("finding", "trigger-missing", None, message)
+        elif stored[name].split() != text.split():
+            message = f"the trigger {name} is not the registry's: {shown(stored[name])}"
+            yield Finding("finding", "trigger-missing", None, message)
+    for name in sorted(set(stored) - set(wanted)):
+        message = f"the trigger {shown(name)} on the log is not the registry's"
+        yield Finding("note", "trigger-unknown", None, message)
