@@ -6,6 +6,7 @@ The actor is asserted by the caller, not authenticated here.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from certledger.errors import InvalidEvent, InvalidValue
 from certledger.eventstore.event import AuthType, check_attribute
 
 _MAX_LENGTH = 255
+_NOT_IN_COMMENT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ class Actor:
             text = getattr(self, name)
             if text is not None:
                 _check(name, text)
-        if self.comment is not None and "\0" in self.comment:
-            message = "comment: holds a NUL character"
+        if self.comment is not None and _NOT_IN_COMMENT.search(self.comment):
+            message = "comment: holds a NUL character or half of a surrogate pair"
             raise InvalidValue(message)
 
 
@@ -91,10 +93,14 @@ def acting_as(
 
 def current_actor() -> Actor:
     """Return the actor of the enclosing `acting_as`, else the operating system's user."""
-    return _current.get() or Actor(_os_user(os.getuid() if hasattr(os, "getuid") else -1))
+    return _current.get() or _os_actor(os.getuid() if hasattr(os, "getuid") else -1)
 
 
 @lru_cache(maxsize=8)
+def _os_actor(uid: int) -> Actor:
+    return Actor(_os_user(uid))
+
+
 def _os_user(uid: int) -> str:
     # The account of the process, not $LOGNAME, which anybody can set to anything.
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -20,14 +21,22 @@ def load_certificate(source: x509.Certificate | bytes | str) -> x509.Certificate
     """
     if isinstance(source, x509.Certificate):
         return source
-    data = source.encode() if isinstance(source, str) else source
     try:
-        if b"-----BEGIN" in data:
+        data = source.encode() if isinstance(source, str) else source
+        if b"-----BEGIN" in data and not _is_der(data):
             return x509.load_pem_x509_certificate(data)
         return x509.load_der_x509_certificate(data)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         message = f"not a certificate in PEM or DER: {error}"
         raise InvalidCertificate(message) from error
+
+
+def _is_der(data: bytes) -> bool:
+    """Tell DER, whose extensions may hold any text, even another certificate's PEM, from text.
+
+    A SEQUENCE of more than 127 bytes begins so, and no text in UTF-8 does.
+    """
+    return data[:1] == b"\x30" and data[1:2] >= b"\x80"
 
 
 def describe_certificate(
@@ -90,17 +99,23 @@ def authority_key_identifier(certificate: x509.Certificate) -> str | None:
     """
     try:
         extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ):
         return None
     identifier = extension.value.key_identifier
     return identifier.hex() if identifier else None
 
 
 def _check_uuid(uuid: str) -> str:
-    if not 0 < len(uuid) <= _MAX_UUID or "\0" in uuid:
-        message = f"uuid: 1 to {_MAX_UUID} characters without NUL are allowed"
+    if not 0 < len(uuid) <= _MAX_UUID or _NOT_IN_UUID.search(uuid):
+        message = f"uuid: 1 to {_MAX_UUID} characters without NUL and lone surrogates are allowed"
         raise InvalidValue(message)
     return uuid
 
 
 _MAX_UUID = 255
+_NOT_IN_UUID = re.compile("[\0\ud800-\udfff]")
