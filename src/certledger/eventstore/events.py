@@ -78,7 +78,7 @@ Instant = Annotated[
 KeyType = Annotated[CertType, BeforeValidator(_exact_key_type), PlainSerializer(str)]
 DecimalNumber = Annotated[
     str,
-    StringConstraints(pattern=r"^(0|-?[1-9][0-9]*)$", max_length=50),
+    StringConstraints(pattern=r"^(0|-?[1-9][0-9]*)$", max_length=60),
     AfterValidator(_at_most_160_bits),
 ]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_no_nul)]
