@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from certledger.db import CertificateRecord, RevokeStatus, SyncDBHandler
 from certledger.db.models import Base
 from certledger.db.sync_db_manager import DatabaseManager
-from certledger.errors import InvalidValue, NotARegistry
+from certledger.errors import InvalidValue, NotARegistry, ReadOnlyRegistry
 from tests.support.certificates import make_certificate
 from tests.support.contract import covers
 from tests.support.facade import Issue
@@ -184,6 +184,21 @@ def test_a_write_past_the_log_is_found(handler: SyncDBHandler, issue: Issue) -> 
     (difference,) = handler._ledger.drift()
     assert (difference.serial_number, difference.kind) == ("1", "changed")
     assert "finding" in {finding.level for finding in handler._ledger.verify()}
+
+
+@covers("manager.callers_tables")
+def test_a_read_only_registry_without_a_callers_table_is_refused(
+    url: str, file: Path, request: pytest.FixtureRequest
+) -> None:
+    DatabaseManager(url).close()
+    request.getfixturevalue("callers_table")
+    read_only = f"sqlite:///file:{file}?mode=ro&uri=true"
+    with pytest.raises(ReadOnlyRegistry):
+        SyncDBHandler(read_only)
+    manager = DatabaseManager(read_only, create_all=False)
+    with manager.session() as session:
+        assert session.scalars(select(CertificateRecord)).all() == []
+    manager.close()
 
 
 @covers("handler.close")

@@ -164,10 +164,11 @@ def test_filters_combine(four: SyncDBHandler, filters: dict[str, Any], expected:
         (2, 3, ["device"]),
         (100, 4, []),
         (0, 0, []),
+        (None, 1, ["service", "revoked", "device"]),
     ],
 )
 def test_a_page_has_a_limit_and_an_offset(
-    four: SyncDBHandler, limit: int, offset: int, expected: list[str]
+    four: SyncDBHandler, limit: Any, offset: int, expected: list[str]
 ) -> None:
     assert listed(four.list_all(limit=limit, offset=offset)) == expected
 

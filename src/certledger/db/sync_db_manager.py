@@ -62,7 +62,8 @@ class DatabaseManager:
         """Open a session, which is the caller's to commit and to close.
 
         It is meant for reading, and for writing the caller's own tables: `certledger verify`
-        reports what is written to `certificates` past the log.
+        reports what is written to `certificates` past the log. An in-memory database has one
+        connection: there, close the session before others go on.
         """
         return self._sessions()
 
@@ -85,7 +86,11 @@ class SyncDBHandler(BaseDB):
         self, db_url: str, logger: Logger | None = None, *, raise_errors: bool = False
     ) -> None:
         ledger = Ledger(sync_url(db_url), logger=logger)
-        self._serve(ledger, logger, raise_errors=raise_errors)
+        try:
+            self._serve(ledger, logger, raise_errors=raise_errors)
+        except BaseException:
+            ledger.close()
+            raise
 
     @classmethod
     def over(
@@ -133,8 +138,9 @@ class SyncDBHandler(BaseDB):
             return True
 
         def attempt() -> str:
-            serial = getattr(cert, "serial_number", "unknown")
-            return f"registering the certificate with serial {serial}, uuid {_shown(uuid)}"
+            return (
+                f"registering the certificate with serial {_serial_of(cert)}, uuid {_shown(uuid)}"
+            )
 
         return self._answers.give(attempt, work, lambda _: False)
 
@@ -253,6 +259,13 @@ def _require_common_name(certificate: x509.Certificate) -> None:
     if name is None:
         message = "the certificate's subject has no common name"
         raise NoCommonName(message)
+
+
+def _serial_of(cert: object) -> str:
+    try:
+        return str(getattr(cert, "serial_number", "unknown"))
+    except Exception:  # noqa: BLE001 # what could not be registered may be anything
+        return "unknown"
 
 
 def _shown(uuid: object) -> str:
