@@ -1,0 +1,196 @@
+"""The commands that hold log and tables against each other: rebuild, drift, verify."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import click
+from rich.text import Text
+
+from certledger.cli.failures import FAILED, CheckingCommand
+from certledger.cli.output import Listing, format_option, write
+from certledger.cli.session import Session, pass_session
+from certledger.cli.text import counted, safe, serial_fields
+from certledger.projections.compare import Difference
+from certledger.projections.compare import rebuild as rebuild_tables
+from certledger.projections.finding import Finding
+
+_SHORTEST: Final = 40
+
+
+@click.command()
+@click.option(
+    "--recreate",
+    is_flag=True,
+    help="Make the tables themselves anew, where their structure is broken.",
+)
+@pass_session
+def rebuild(session: Session, recreate: bool) -> None:
+    """Make the tables what the log says, changing only what differs.
+
+    Others may read and write meanwhile. Each row that was mended is named.
+    """
+    terminal = session.terminal
+    with session.ledger() as ledger, terminal.bar("rebuilding") as bar:
+
+        def tell(difference: Difference) -> None:
+            bar.hide()
+            terminal.say(f"mended {_in_words(difference)}")
+
+        report = rebuild_tables(ledger.database, bar, tell, recreate=recreate)
+    found = (
+        f"{report.missing:,} missing, {report.unexpected:,} unexpected, {report.changed:,} changed"
+    )
+    terminal.say(
+        f"replayed {counted(report.events, 'entry', 'entries')} in {report.seconds:.1f} s: "
+        + (
+            f"{counted(report.differences, 'row')} mended ({found})"
+            if report.differences
+            else "every row is what the log says, nothing to mend"
+        )
+    )
+
+
+@click.command(cls=CheckingCommand)
+@format_option()
+@pass_session
+def drift(session: Session, form: str) -> None:
+    """Name every row and column in which the tables differ from the log; change nothing.
+
+    Exits with 0 when there is no difference, 1 when there are some, 2 when it could not run.
+    """
+    with session.ledger() as ledger, session.terminal.bar("comparing") as bar:
+        count = write(DRIFT, bar.aside(ledger.drift(bar)), form, session.terminal)
+        if form == "table" and count:
+            session.terminal.say(f"{counted(count, 'row')} differ; `certledger rebuild` mends them")
+    if count:
+        click.get_current_context().exit(FAILED)
+
+
+@click.command(cls=CheckingCommand)
+@format_option()
+@pass_session
+def verify(session: Session, form: str) -> None:
+    """Hold the log against its own rules, and the tables against the log.
+
+    A finding is damage or a broken rule, a note is legal but worth knowing. Exits with 0 when
+    there is no finding, 1 when there are some, 2 when it could not run.
+    """
+    levels: Counter[str] = Counter()
+    with session.ledger() as ledger, session.terminal.bar("verifying") as bar:
+        size = ledger.head().size
+        found = bar.aside(ledger.verify(bar))
+        write(FINDINGS, _counted(found, levels), form, session.terminal)
+    if form == "table":
+        entries = counted(size, "entry", "entries")
+        result = counted(levels["finding"], "finding") if levels["finding"] else "no findings"
+        notes = f", {counted(levels['note'], 'note')}" if levels["note"] else ""
+        session.terminal.say(f"verified {entries}: {result}{notes}")
+    if levels["finding"]:
+        click.get_current_context().exit(FAILED)
+
+
+def _counted(found: Iterable[Finding], levels: Counter[str]) -> Iterator[Finding]:
+    for finding in found:
+        levels[finding.level] += 1
+        yield finding
+
+
+def _in_words(difference: Difference) -> str:
+    number = _both(difference)
+    if difference.kind == "changed":
+        columns = ", ".join(difference.columns)
+        return f"{difference.table}: serial {number}, row {difference.key}: changed {columns}"
+    return f"{difference.table}: serial {number}, row {difference.key}: {difference.kind}"
+
+
+def _both(difference: Difference) -> str:
+    fields = serial_fields(difference.serial_number)
+    shown = f" ({fields['serial_hex']})" if fields["serial_hex"] else ""
+    return f"{difference.serial_number}{shown}"
+
+
+def _difference_fields(difference: Difference) -> dict[str, object]:
+    return {
+        "table": difference.table,
+        "key": difference.key,
+        **serial_fields(difference.serial_number),
+        "kind": difference.kind,
+        "columns": {
+            name: {"in_table": _plain(stored), "by_log": _plain(wanted)}
+            for name, (stored, wanted) in difference.columns.items()
+        },
+    }
+
+
+def _difference_rows(difference: Difference) -> Iterator[dict[str, object]]:
+    fields = _difference_fields(difference)
+    for name, (stored, wanted) in (difference.columns or {"": (None, None)}).items():
+        yield {**fields, "column": name, "in_table": _plain(stored), "by_log": _plain(wanted)}
+
+
+def _plain(value: object) -> object:
+    """Return a stored value as JSON can hold it."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _difference_cells(difference: Difference) -> tuple[str, str, str, Text]:
+    lines = [
+        f"{name}: {_short(stored)} should be {_short(wanted)}"
+        for name, (stored, wanted) in difference.columns.items()
+    ]
+    meaning = {
+        "missing": "missing: the log has it, the table has not",
+        "unexpected": "unexpected: the table has it, the log has not",
+    }
+    return (
+        difference.table,
+        str(difference.key),
+        safe(_both(difference)),
+        Text("\n".join(lines) or meaning[difference.kind], "red"),
+    )
+
+
+def _short(value: object) -> str:
+    text = safe(repr(_plain(value)) if isinstance(value, str) else str(_plain(value)))
+    return text if len(text) <= _SHORTEST else f"{text[:_SHORTEST]}…"
+
+
+DRIFT: Final = Listing[Difference](
+    headings=("table", "row", "serial", "difference"),
+    cells=_difference_cells,
+    fields=_difference_fields,
+    columns=(
+        "table",
+        "key",
+        "serial_number",
+        "serial_hex",
+        "kind",
+        "column",
+        "in_table",
+        "by_log",
+    ),
+    flat=_difference_rows,
+    empty="no drift: the tables are what the log says",
+)
+FINDINGS: Final = Listing[Finding](
+    headings=("level", "kind", "seq", "message"),
+    cells=lambda finding: (
+        Text(finding.level, "red" if finding.level == "finding" else "yellow"),
+        safe(finding.kind),
+        "" if finding.seq is None else str(finding.seq),
+        safe(finding.message),
+    ),
+    fields=lambda finding: {
+        "level": finding.level,
+        "kind": finding.kind,
+        "seq": finding.seq,
+        "message": finding.message,
+    },
+    columns=("level", "kind", "seq", "message"),
+    empty="",
+)

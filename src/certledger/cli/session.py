@@ -1,0 +1,77 @@
+"""One run of the command line: the global options, and the registry that they name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import click
+
+from certledger import Ledger
+from certledger.cli.failures import hide_passwords
+from certledger.cli.terminal import Terminal
+from certledger.eventstore.actor import acting_as
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the options before the command say."""
+
+    db: str
+    actor: str | None
+    comment: str | None
+    terminal: Terminal
+
+    @contextmanager
+    def ledger(self, *, create: bool = False, origin: str | None = None) -> Iterator[Ledger]:
+        """Open the registry, acting as the actor of the command line.
+
+        Only with `create` is a missing one made.
+        """
+        self._check_url()
+        with (
+            acting_as(self.actor, comment=self.comment),
+            Ledger(self.db, create=create, origin=origin) as ledger,
+        ):
+            yield ledger
+
+    def _check_url(self) -> None:
+        if "://" not in self.db:
+            # What looks like no URL may still be one with a typing error and a password.
+            shown = "the value" if "@" in self.db else repr(self.db)
+            advice = "" if "@" in self.db else f"; for a file write sqlite:///{self.db}"
+            message = f"{shown} is no database URL{advice}"
+            raise click.BadParameter(message, param_hint="'--db'")
+
+
+pass_session = click.make_pass_decorator(Session)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, terminal: Terminal, level: int) -> None:
+        super().__init__(level)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = hide_passwords(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            self._terminal.warn(text)
+        else:
+            self._terminal.note(f"{record.levelname.lower()}: {text}")
+
+
+@contextmanager
+def library_messages(terminal: Terminal, *, debug: bool) -> Iterator[None]:
+    """Show the library's warnings on stderr, with `debug` all that it logs."""
+    logger = logging.getLogger("certledger")
+    level = logging.DEBUG if debug else logging.WARNING
+    handler, before = _Handler(terminal, level), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
