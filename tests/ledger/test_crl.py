@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Connection
 
 from certledger import Ledger
-from certledger.crl import MAX_NUMBER, Issuer
+from certledger.crl import CrlContent, Issuer, sign_crl
 from certledger.crl_issuer import PrivateKey
-from certledger.errors import ClockBehindLog, InvalidValue, LogCorrupt
-from certledger.eventstore.actor import acting_as
-from certledger.eventstore.events import CrlPublished
+from certledger.errors import ClockBehindLog, InvalidValue
 from certledger.eventstore.reasons import CODE_BY_NAME
+from certledger.projections.crl_entries import CrlEntry
+from certledger.unit_of_work import random_id
 from tests.support.certificates import CA, make_ca, name_of, shared_key
 from tests.support.clock import FakeClock
 from tests.support.crl import (
@@ -28,19 +24,12 @@ from tests.support.crl import (
     number,
     only_entry,
     published,
+    revoked,
     serials,
     sign,
 )
 
 OURS = make_ca()
-
-
-def revoked(ledger: Ledger, ca: CA = OURS, reason: str | None = None, **options: object) -> int:
-    """Issue a certificate and revoke it."""
-    certificate = ca.issue(**options)  # type: ignore[arg-type] # passed through
-    ledger.issue(certificate)
-    ledger.revoke(certificate.serial_number, reason)
-    return certificate.serial_number
 
 
 def test_a_revoked_certificate_is_listed_and_a_valid_one_is_not(ledger: Ledger) -> None:
@@ -130,10 +119,30 @@ def test_entries_are_ordered_by_date_then_serial(ledger: Ledger, clock: FakeCloc
     assert [entry.serial_number for entry in sign(ledger)] == [*sorted(later), last]
 
 
-def test_serials_of_160_bits_are_listed(ledger: Ledger) -> None:
-    serial = 2**159 - 1
-    revoked(ledger, serial=serial)
-    assert serials(sign(ledger)) == {serial}
+def content(*numbers: int) -> CrlContent:
+    """What a CRL of these serials is to say."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    entries = tuple(CrlEntry(serial, at, 0, None) for serial in numbers)
+    return CrlContent(entries, 1, at, 0, len(entries), ())
+
+
+def test_serials_are_listed_that_rfc_5280_allows_no_ca_to_issue() -> None:
+    strange = (0, 2**159, 2**160 - 1)
+    issuer = Issuer(OURS.certificate, OURS.key)
+    crl = sign_crl(issuer, content(*strange), datetime(2026, 1, 8, tzinfo=UTC))
+    assert serials(crl) == set(strange)
+
+
+def test_a_negative_serial_cannot_be_listed_and_is_named() -> None:
+    issuer = Issuer(OURS.certificate, OURS.key)
+    with pytest.raises(InvalidValue, match="serial -5"):
+        sign_crl(issuer, content(-5), datetime(2026, 1, 8, tzinfo=UTC))
+
+
+def test_a_registry_in_memory_publishes_too() -> None:
+    with Ledger("sqlite://") as ledger:
+        serial = revoked(ledger)
+        assert serials(sign(ledger)) == {serial}
 
 
 # Whose certificates
@@ -197,6 +206,32 @@ def test_the_last_second_of_a_validity_belongs_to_it(ledger: Ledger, clock: Fake
         assert serials(sign(ledger)) == {serial}
 
 
+def test_a_crl_of_the_last_second_is_not_past_the_end(ledger: Ledger, clock: FakeClock) -> None:
+    end = clock.now.replace(microsecond=0) + timedelta(days=1)
+    serial = revoked(ledger, end=end)
+    clock.now = end
+    sign(ledger)
+    clock.step(seconds=1)
+    assert serials(sign(ledger)) == {serial}
+    assert serials(sign(ledger)) == set()
+
+
+def test_a_revocation_that_slips_in_while_a_crl_is_signed_is_on_the_next(
+    ledger: Ledger, url: str, clock: FakeClock
+) -> None:
+    certificate = OURS.issue(days=10)
+    ledger.issue(certificate)
+    clock.step(days=20)
+
+    def slip_in() -> str:
+        ledger.revoke(certificate.serial_number, after_expiry=True)
+        return random_id()
+
+    with Ledger(url, clock=clock, new_id=slip_in) as signing:
+        assert serials(sign(signing)) == set()
+    assert serials(sign(ledger)) == {certificate.serial_number}
+
+
 def test_a_crl_built_before_the_revocation_does_not_count(ledger: Ledger, clock: FakeClock) -> None:
     certificate = OURS.issue(days=10)
     ledger.issue(certificate)
@@ -225,6 +260,21 @@ def test_a_serial_issued_again_after_its_end_drops_out(ledger: Ledger, clock: Fa
     result = ledger.crl(OURS.certificate, OURS.key)
     assert serials(result.crl) == set()
     assert result.disagreeing == (), "the retired row of the former life is right"
+
+
+def test_a_second_life_revoked_and_deleted_is_listed_as_the_first_was(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    serial = revoked(ledger, days=10)
+    ledger.delete(serial)
+    clock.step(days=20)
+    revoked(ledger, serial=serial, reason="superseded")
+    ledger.delete(serial)
+    result = ledger.crl(OURS.certificate, OURS.key)
+    assert list(extensions_of(only_entry(result.crl))) == [
+        x509.CRLReason(x509.ReasonFlags.superseded)
+    ]
+    assert result.disagreeing == ()
 
 
 # Dates when the clock is set back
@@ -263,119 +313,3 @@ def test_far_behind_the_log_nothing_is_published_unless_the_log_is_wrong(
     with Ledger(url, clock=clock, allow_clock_behind=True) as told:
         crl = sign(told)
     assert (number(crl), crl.last_update_utc) == (2, right)
-
-
-# Numbers
-
-
-def test_numbers_grow_by_one_for_each_key(ledger: Ledger) -> None:
-    other = make_ca("Another CA")
-    assert [number(sign(ledger)) for _ in range(3)] == [1, 2, 3]
-    assert number(sign(ledger, other)) == 1
-
-
-def test_a_greater_number_is_taken_and_counted_on_from(ledger: Ledger) -> None:
-    assert number(sign(ledger, number=1000)) == 1000
-    assert number(sign(ledger)) == 1001
-
-
-@pytest.mark.parametrize("wanted", [-1, 0, 4, 5])
-def test_a_number_that_is_not_greater_is_refused(ledger: Ledger, wanted: int) -> None:
-    sign(ledger, number=5)
-    with pytest.raises(InvalidValue, match=f"number {wanted}: must be greater.* 5"):
-        sign(ledger, number=wanted)
-    assert len(published(ledger)) == 1
-
-
-def test_a_number_has_at_most_20_octets(ledger: Ledger) -> None:
-    with pytest.raises(InvalidValue, match="20 octets"):
-        sign(ledger, number=MAX_NUMBER + 1)
-    assert number(sign(ledger, number=MAX_NUMBER)) == MAX_NUMBER
-    with pytest.raises(InvalidValue, match="20 octets"):
-        sign(ledger)
-
-
-def test_concurrent_publishers_never_share_a_number(ledger: Ledger, url: str) -> None:
-    revoked(ledger)
-    numbers: list[int] = []
-
-    def publish() -> None:
-        with Ledger(url) as own:
-            numbers.extend(number(sign(own)) for _ in range(4))
-
-    threads = [threading.Thread(target=publish) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(numbers) == list(range(1, 17))
-    assert [int(data.number) for data in published(ledger)] == list(range(1, 17))
-
-
-@pytest.mark.parametrize("days", [0, -1, 4_000_000, 10**12])
-def test_days_that_give_no_date_are_refused(ledger: Ledger, days: int) -> None:
-    with pytest.raises(InvalidValue, match="days"):
-        sign(ledger, days=days)
-    assert published(ledger) == []
-
-
-# What is recorded
-
-
-def test_the_event_records_what_was_signed(ledger: Ledger, clock: FakeClock) -> None:
-    revoked(ledger)
-    size = ledger.head().size
-    with acting_as("alice@example.org", comment="monthly"):
-        result = ledger.crl(OURS.certificate, OURS.key, days=30)
-    second = clock.now.replace(microsecond=0)
-    assert result.event.data == CrlPublished(
-        number="1",
-        this_update=second,
-        next_update=second + timedelta(days=30),
-        sha256=hashlib.sha256(result.crl.public_bytes(Encoding.DER)).hexdigest(),
-        entries=1,
-        log_size=size,
-        issuer="O=Example,CN=Test CA",
-        comment="monthly",
-    )
-    assert result.event.authid == "alice@example.org"
-    assert result.event.subject == Issuer(OURS.certificate, OURS.key).subject
-    assert list(ledger.events(type="crl")) == [result.event]
-
-
-def test_an_entry_that_was_changed_stops_the_crl(ledger: Ledger) -> None:
-    serial = revoked(ledger, reason="keyCompromise")
-    tamper(
-        ledger,
-        "UPDATE log_entry SET entry = CAST(replace(CAST(entry AS TEXT), 'keyCompromise',"
-        f" 'unspecified') AS BLOB) WHERE subject = 'certificate/{serial}'",
-    )
-    with pytest.raises(LogCorrupt, match="not those that were hashed"):
-        sign(ledger)
-
-
-def test_a_revocation_moved_out_of_its_stream_stops_the_crl(ledger: Ledger) -> None:
-    serial = revoked(ledger)
-    tamper(
-        ledger,
-        f"UPDATE log_entry SET subject = 'certificate/1' WHERE streamversion = 1 AND "
-        f"subject = 'certificate/{serial}'",
-    )
-    with pytest.raises(LogCorrupt, match="not found in its stream"):
-        sign(ledger)
-
-
-def test_a_revocation_whose_type_was_hidden_is_still_found_by_the_table(ledger: Ledger) -> None:
-    serial = revoked(ledger)
-    tamper(ledger, "UPDATE log_entry SET type = 'x' WHERE streamversion = 1")
-    assert serials(sign(ledger)) == {serial}
-
-
-def tamper(ledger: Ledger, statement: str) -> None:
-    """Change the log as somebody could who takes its triggers off."""
-
-    def work(connection: Connection, _retrying: bool) -> None:
-        connection.exec_driver_sql("DROP TRIGGER log_entry_no_update")
-        connection.exec_driver_sql(statement)
-
-    ledger.database.write(work)

@@ -111,3 +111,13 @@ def published(ledger: Ledger) -> list[CrlPublished]:
     """What the log records of CRLs."""
     data = [event.data for event in ledger.events(type="crl")]
     return [one for one in data if isinstance(one, CrlPublished)]
+
+
+def revoked(
+    ledger: Ledger, ca: CA | None = None, reason: str | None = None, **options: object
+) -> int:
+    """Issue a certificate and revoke it."""
+    certificate = (ca or make_ca()).issue(**options)  # type: ignore[arg-type] # passed through
+    ledger.issue(certificate)
+    ledger.revoke(certificate.serial_number, reason)
+    return certificate.serial_number
