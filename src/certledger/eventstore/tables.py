@@ -58,6 +58,15 @@ Index(
     sqlite_where=log_entry.c.uuid.is_not(None),
     postgresql_where=log_entry.c.uuid.is_not(None),
 )
+# SQLite's incremental blob I/O writes into a column past all triggers, but never into one that an
+# index names. These indexes hold no rows and cost nothing.
+Index(
+    "ix_log_entry_sealed",
+    log_entry.c.hashes,
+    log_entry.c.recorded_at,
+    log_entry.c.entry,
+    sqlite_where=log_entry.c.seq < 0,
+).ddl_if(dialect="sqlite")
 
 log_head = Table(
     "log_head",
@@ -72,6 +81,15 @@ log_head = Table(
     Column("created", NaiveUtc, nullable=False),
     CheckConstraint("id = 1", name="ck_log_head_one_row"),
 )
+Index(
+    "ix_log_head_sealed",
+    log_head.c.origin,
+    log_head.c.root,
+    log_head.c.frontier,
+    log_head.c.recorded_at,
+    log_head.c.created,
+    sqlite_where=log_head.c.id < 0,
+).ddl_if(dialect="sqlite")
 
 alembic_version = Table(
     "alembic_version", metadata, Column("version_num", String(32), primary_key=True)
@@ -105,12 +123,17 @@ TRIGGERS: Final[dict[str, dict[str, str]]] = {
             CREATE TRIGGER log_head_one_row BEFORE INSERT ON log_head
             WHEN EXISTS (SELECT 1 FROM log_head)
             BEGIN SELECT RAISE(ABORT, 'log_head has its one row'); END""",
+        # A size must also be the log's: any text is greater than any number.
         "log_head_grows": """
             CREATE TRIGGER log_head_grows BEFORE UPDATE ON log_head
             WHEN NEW.id IS NOT OLD.id OR NEW.format IS NOT OLD.format
               OR NEW.created IS NOT OLD.created
-              OR (NEW.origin IS NOT OLD.origin AND (OLD.size <> 0 OR NEW.size IS NOT 0))
-              OR (NEW.origin IS OLD.origin AND (NEW.size > OLD.size) IS NOT 1)
+              OR (NEW.origin IS NOT OLD.origin AND (
+                OLD.size IS NOT 0 OR NEW.size IS NOT 0 OR NEW.root IS NOT OLD.root
+                OR NEW.frontier IS NOT OLD.frontier OR NEW.recorded_at IS NOT OLD.recorded_at))
+              OR (NEW.origin IS OLD.origin AND (
+                (NEW.size > OLD.size) IS NOT 1
+                OR NEW.size IS NOT (SELECT coalesce(max(seq) + 1, 0) FROM log_entry)))
             BEGIN SELECT RAISE(ABORT, 'log_head only grows'); END""",
     }
 }
