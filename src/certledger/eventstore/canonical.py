@@ -30,6 +30,14 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     Raises `InvalidEvent` for a value outside of what entries may hold.
     """
     _check(value, 0)
+    return encode_checked(value)
+
+
+def encode_checked(value: Mapping[str, Any]) -> bytes:
+    """Encode an object that is known to hold only what entries may: `canonical`, without the look.
+
+    Raises `InvalidEvent` for a lone surrogate.
+    """
     try:
         return _encode(value).encode("utf-8")
     except UnicodeEncodeError as error:

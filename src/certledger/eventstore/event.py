@@ -19,7 +19,12 @@ from pydantic import (
 )
 
 from certledger.errors import EntryTooLarge, InvalidEvent
-from certledger.eventstore.canonical import MAX_INTEGER, canonical, parse_canonical
+from certledger.eventstore.canonical import (
+    MAX_INTEGER,
+    canonical,
+    encode_checked,
+    parse_canonical,
+)
 from certledger.eventstore.events import (
     EVENT_TYPES,
     EventData,
@@ -141,7 +146,9 @@ class Event(BaseModel):
 
         Raises `EntryTooLarge`.
         """
-        entry = canonical(self._members())
+        # The models let nothing pass that canonical JSON cannot hold; an unknown type has none.
+        encode = canonical if isinstance(self.data, UnknownData) else encode_checked
+        entry = encode(self._members())
         if len(entry) > MAX_ENTRY_BYTES:
             raise EntryTooLarge(len(entry), MAX_ENTRY_BYTES)
         return entry

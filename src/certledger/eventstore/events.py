@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from certledger.errors import InvalidEvent
+from certledger.eventstore.canonical import MAX_INTEGER
 from certledger.eventstore.cert_type import CertType
 from certledger.eventstore.reasons import CODE_BY_NAME
 from certledger.eventstore.times import aware_utc, from_rfc3339, naive_utc, to_rfc3339
@@ -39,7 +40,7 @@ MAX_INTEGER_BITS = 160
 def _instant(value: object) -> object:
     if isinstance(value, str):
         return from_rfc3339(value)
-    if isinstance(value, datetime):
+    if isinstance(value, datetime) and value.tzinfo is not UTC:
         return aware_utc(naive_utc(value))
     return value
 
@@ -85,6 +86,7 @@ Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_no_nul)]
 Uuid = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_no_nul)]
 """The folder of a certificate's files: any text, not only RFC 9562 UUIDs."""
 Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 KeyIdHex = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$")]
 
 
@@ -218,9 +220,9 @@ class CrlPublished(EventData):
     next_update: Instant
     sha256: Sha256Hex
     """SHA-256 of the CRL's DER encoding."""
-    entries: Annotated[int, Field(ge=0)]
+    entries: Count
     """How many certificates the CRL lists."""
-    log_size: Annotated[int, Field(ge=0)]
+    log_size: Count
     """The size of the log that the CRL was built from."""
     issuer: Text
 

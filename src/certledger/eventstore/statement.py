@@ -7,6 +7,7 @@ costs more than the statement itself on an embedded database.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Executable
@@ -20,7 +21,7 @@ _Convert = Callable[[Any], Any]
 class _Plan:
     """One statement for one dialect."""
 
-    __slots__ = ("_constants", "_names", "_positional", "_results", "_writers", "sql")
+    __slots__ = ("_constants", "_names", "_pick", "_positional", "_results", "_writers", "sql")
 
     def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
         compiled: Any = clause.compile(dialect=dialect)
@@ -30,11 +31,12 @@ class _Plan:
         self._constants = {
             name: bind.value for name, bind in compiled.binds.items() if not bind.required
         }
-        self._writers = {
-            name: writer
-            for name in self._names
+        self._writers = [
+            (name, writer)
+            for name in dict.fromkeys(self._names)
             if (writer := _writer(compiled.binds[name].type, dialect)) is not None
-        }
+        ]
+        self._pick = _picker(self._names)
         columns = clause.selected_columns if isinstance(clause, Select) else ()
         self._results = [
             (at, reader)
@@ -42,19 +44,13 @@ class _Plan:
             if (reader := _reader(column.type, dialect)) is not None
         ]
 
-    def bind(self, values: Mapping[str, Any]) -> Any:
-        writers = self._writers
-        if self._constants:
-            values = {**self._constants, **values}
+    def bind(self, given: Mapping[str, Any]) -> Any:
+        values = {**self._constants, **given}
+        for name, writer in self._writers:
+            values[name] = writer(values[name])
         if self._positional:
-            return tuple(
-                writers[name](values[name]) if name in writers else values[name]
-                for name in self._names
-            )
-        return {
-            name: writers[name](values[name]) if name in writers else values[name]
-            for name in self._names
-        }
+            return self._pick(values)
+        return {name: values[name] for name in self._names}
 
     def rows(self, raw: Iterable[Sequence[Any]]) -> list[Row]:
         if not self._results:
@@ -66,6 +62,13 @@ class _Plan:
                 values[at] = reader(values[at])
             converted.append(tuple(values))
         return converted
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Row]:
+    """Return what takes the values of `names`, in their order, out of a mapping."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
 
 
 def _writer(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:

@@ -70,7 +70,15 @@ Index(
 )
 # Listings, newest first.
 Index("ix_certificates_status_id", CERTIFICATES.c.status, CERTIFICATES.c.id)
-Index("ix_certificates_key_type_id", CERTIFICATES.c.key_type, CERTIFICATES.c.id)
+# The default type is left out where the database can: its newest rows are found without an index,
+# and an append has one page less to write.
+Index(
+    "ix_certificates_key_type_id",
+    CERTIFICATES.c.key_type,
+    CERTIFICATES.c.id,
+    sqlite_where=CERTIFICATES.c.key_type != CertType.DEVICE.value,
+    postgresql_where=CERTIFICATES.c.key_type != CertType.DEVICE.value,
+)
 # What goes on a CRL: few rows, hence partial where the database can.
 Index(
     "ix_certificates_revocation_date",

@@ -1,0 +1,163 @@
+"""One write transaction: decide on the streams, append, and bring the read model along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from sqlalchemy import Connection
+
+from certledger.errors import CommandIdReused, DuplicateUuid, UnknownSerial
+from certledger.eventstore.actor import Actor
+from certledger.eventstore.append import NewEvent, Tail
+from certledger.eventstore.event import Event
+from certledger.eventstore.events import CertificateData, Deleted
+from certledger.eventstore.lifecycle import (
+    Command,
+    Delete,
+    Issue,
+    Revoke,
+    State,
+    decide,
+    evolve,
+    fold,
+    revoked_data,
+    stream_of,
+)
+from certledger.eventstore.reader import find_entry, subjects_with_uuid
+from certledger.eventstore.times import Clock, utc_now
+from certledger.projections.projector import Change, mend_serial, project
+
+
+def random_id() -> str:
+    """Return a random event id (UUIDv4)."""
+    return str(uuid4())
+
+
+def id_of_command(origin: str, command_id: str) -> str:
+    """Return the event id that a caller's command id stands for in a registry."""
+    return str(uuid5(uuid5(NAMESPACE_URL, origin), command_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a unit of work takes from outside."""
+
+    clock: Clock = utc_now
+    new_id: Callable[[], str] = random_id
+    allow_clock_behind: bool = False
+
+
+class UnitOfWork:
+    """Decides commands on the events of their streams, appends and projects.
+
+    Nothing reaches the database before `finish`, which comes before the transaction's commit.
+    """
+
+    def __init__(self, connection: Connection, context: Context) -> None:
+        """Lock the log. Raises what `Tail` raises."""
+        self._connection = connection
+        self.tail = Tail(connection, context.clock, allow_clock_behind=context.allow_clock_behind)
+        self._states: dict[int, State] = {}
+        self._changes: list[Change] = []
+        self._notes: list[str] = []
+
+    def state(self, serial: int) -> State:
+        """Return what the stream of a serial number adds up to."""
+        state = self._states.get(serial)
+        if state is None:
+            state = self._states[serial] = fold(self.tail.stream(stream_of(serial)))
+        return state
+
+    def execute(self, command: Command, event_id: str, actor: Actor) -> Event:
+        """Decide a command and append the event that it causes.
+
+        Raises what `decide` raises, and `DuplicateUuid`; then nothing was appended.
+        """
+        before = self.state(command.serial)
+        data = decide(before, command, self.tail.now)
+        if isinstance(command, Issue) and command.data.uuid is not None:
+            self._require_free(command.data.uuid)
+        new = NewEvent(stream_of(command.serial), data, actor, event_id)
+        (event,) = self.tail.append([new], expected_version=before.version)
+        after = self._states[command.serial] = evolve(before, event)
+        self._changes.append(Change(event, before, after))
+        return event
+
+    def holder_of(self, uuid: str) -> int | None:
+        """Return the serial number of the present certificate with a uuid, None where there is
+        none. Decided on the log: the table's uuids may have been edited.
+        """
+        for change in self._changes:
+            state = self._states[change.after.certificate.serial]
+            if state.present and state.certificate.uuid == uuid:
+                return state.certificate.serial
+        for subject in subjects_with_uuid(self._connection, uuid):
+            serial = int(subject.partition("/")[2])
+            state = self.state(serial)
+            if state.present and state.certificate.uuid == uuid:
+                return serial
+        return None
+
+    def _require_free(self, uuid: str) -> None:
+        holder = self.holder_of(uuid)
+        if holder is not None:
+            raise DuplicateUuid(uuid, holder)
+
+    def mend(self, serial: int) -> None:
+        """Set the row of a serial number to what the log says."""
+        state = self.state(serial)
+        if state.issued is not None:
+            self._notes += mend_serial(self._connection, state)
+
+    def finish(self) -> list[str]:
+        """Write all that was decided; return what had to be mended in the read model, in words."""
+        self.tail.flush()
+        return self._notes + project(self._connection, self._changes)
+
+
+def recorded_before(connection: Connection, event_id: str) -> Event | None:
+    """Return the event of an id where an earlier try, or an earlier command, recorded it."""
+    entry = find_entry(connection, event_id)
+    return None if entry is None else entry.event()
+
+
+def repeat(event: Event, command: Command, command_id: str) -> Event:
+    """Return the first result of a repeated command.
+
+    Raises `CommandIdReused` where the event was another command's.
+    """
+    if event.subject != stream_of(command.serial):
+        raise CommandIdReused(command_id, event.seq, "subject")
+    expected = _data_again(event, command)
+    if type(expected) is not type(event.data):
+        raise CommandIdReused(command_id, event.seq, "type")
+    if expected != event.data:
+        raise CommandIdReused(command_id, event.seq, "data")
+    return event
+
+
+def _data_again(event: Event, command: Command) -> CertificateData | None:
+    """Return the data that the command would have had, had it caused this event."""
+    match command:
+        case Issue(data=data):
+            return data
+        case Revoke():
+            return revoked_data(command, event.recordedtime)
+        case Delete(serial=serial, uuid=uuid, comment=comment):
+            held = event.data.uuid if isinstance(event.data, Deleted) else None
+            return Deleted(serial_number=str(serial), uuid=uuid or held, comment=comment)
+    return None
+
+
+def present_serial(unit: UnitOfWork, uuid: str) -> int:
+    """Return the serial number of the present certificate with a uuid.
+
+    Raises `UnknownSerial`.
+    """
+    serial = unit.holder_of(uuid) if uuid else None
+    if serial is None:
+        message = f"uuid {uuid!r}"
+        raise UnknownSerial(message)
+    return serial
