@@ -12,7 +12,8 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 PACKAGE = SOURCE / "certledger"
 
 # What the modules of a room may import of certledger. `ledger` stands for the modules directly
-# in the package; `__init__` (the name `certledger` itself) and `errors` are rooms of their own.
+# in the package; `__init__` (the name `certledger` itself), `__main__` and `errors` are rooms of
+# their own.
 ALLOWED = {
     "errors": {"errors"},
     "eventstore": {"errors", "eventstore"},
@@ -21,6 +22,7 @@ ALLOWED = {
     "db": {"errors", "eventstore", "projections", "ledger", "db"},
     "__init__": {"errors", "eventstore", "projections", "ledger", "db"},
     "cli": {"errors", "eventstore", "projections", "ledger", "db", "__init__", "cli"},
+    "__main__": {"cli"},
 }
 SCREEN = {"click", "rich"}
 
@@ -34,7 +36,7 @@ def room_of(path: Path) -> str:
     inside = path.relative_to(PACKAGE)
     if len(inside.parts) > 1:
         return inside.parts[0]
-    return inside.stem if inside.stem in {"__init__", "errors"} else "ledger"
+    return inside.stem if inside.stem in {"__init__", "__main__", "errors"} else "ledger"
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

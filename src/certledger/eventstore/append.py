@@ -15,7 +15,7 @@ from certledger.eventstore.event import Event, make_event, sequence_text
 from certledger.eventstore.events import EventData
 from certledger.eventstore.head import frontier_of, grow_head, lock_head
 from certledger.eventstore.merkle import leaf_hash
-from certledger.eventstore.reader import read_stream
+from certledger.eventstore.reader import read_stream, stream_version
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import log_entry
 from certledger.eventstore.times import Clock, aware_utc, naive_utc
@@ -63,6 +63,7 @@ class Tail:
         self.head = lock_head(connection)
         self._frontier = frontier_of(self.head)
         self._streams: dict[str, list[Event]] = {}
+        self._versions: dict[str, int] = {}
         self._rows: list[dict[str, Any]] = []
         reading = aware_utc(naive_utc(clock()))
         last = self.head.recorded_at
@@ -83,7 +84,15 @@ class Tail:
         events = self._streams.get(subject)
         if events is None:
             events = self._streams[subject] = read_stream(self._connection, subject)
+            self._versions[subject] = len(events)
         return events
+
+    def version(self, subject: str) -> int:
+        """Return how many events a stream has, those appended here included."""
+        version = self._versions.get(subject)
+        if version is None:
+            version = self._versions[subject] = stream_version(self._connection, subject)
+        return version
 
     def append(self, events: Sequence[NewEvent], *, expected_version: int) -> list[Event]:
         """Append events to the one stream that all of them name.
@@ -93,12 +102,14 @@ class Tail:
         """
         recorded: list[Event] = []
         for new in events:
-            stream = self.stream(new.subject)
+            version = self.version(new.subject)
             expected = expected_version + len(recorded)
-            if len(stream) != expected:
-                raise ConcurrencyConflict(new.subject, expected, len(stream))
+            if version != expected:
+                raise ConcurrencyConflict(new.subject, expected, version)
             event = self._append_one(new, expected)
-            stream.append(event)
+            self._versions[new.subject] = version + 1
+            if new.subject in self._streams:
+                self._streams[new.subject].append(event)
             recorded.append(event)
         return recorded
 

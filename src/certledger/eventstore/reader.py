@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from certledger.errors import InvalidEvent, LogCorrupt
 from certledger.eventstore.database import Database
@@ -105,6 +105,9 @@ _STREAM: Final = Statement(
     .where(log_entry.c.subject == bindparam("subject"))
     .order_by(log_entry.c.streamversion)
 )
+_VERSION: Final = Statement(
+    select(func.max(log_entry.c.streamversion)).where(log_entry.c.subject == bindparam("subject"))
+)
 _BY_EVENT_ID: Final = Statement(
     select(*_COLUMNS).where(log_entry.c.event_id == bindparam("event_id"))
 )
@@ -129,6 +132,12 @@ def read_stream(connection: Connection, subject: str) -> list[Event]:
             raise LogCorrupt(message, seq)
         events.append(event)
     return events
+
+
+def stream_version(connection: Connection, subject: str) -> int:
+    """Return how many events a stream has."""
+    ((last,),) = _VERSION.rows(connection, subject=subject)
+    return 0 if last is None else int(last) + 1
 
 
 def subjects_with_uuid(connection: Connection, uuid: str) -> list[str]:
