@@ -234,7 +234,7 @@ def revoke(
 @click.command()
 @pass_session
 def expire(session: Session) -> None:
-    """Mark every valid certificate expired whose end is past."""
+    """Mark as expired what is past its end."""
     with session.ledger() as ledger, session.terminal.bar("expiring") as bar:
         count = ledger.expire_due(progress=lambda done: bar(done, None))
     session.terminal.say(f"expired {counted(count, 'certificate')}")
@@ -245,9 +245,10 @@ def expire(session: Session) -> None:
 @click.option("--serial", type=SERIAL, help="Name the certificate by its serial number instead.")
 @pass_session
 def delete(session: Session, uuid: str | None, serial: int | None) -> None:
-    """Remove the certificate with this UUID (or --serial) from the table.
+    """Remove a certificate from the table.
 
-    Its history stays in the log, and so does a revocation: it goes on being on CRLs.
+    It is named by its UUID, or with --serial. Its history stays in the log, and so does a
+    revocation: it goes on being on CRLs.
     """
     if (uuid is None) == (serial is None):
         message = "name the certificate by its UUID or by --serial, by exactly one of them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -17,7 +18,9 @@ from certledger.projections.compare import Difference
 from certledger.projections.compare import rebuild as rebuild_tables
 from certledger.projections.finding import Finding
 
-_SHORTEST: Final = 40
+_LONGEST: Final = 40
+_TIMES: Final = frozenset({"not_valid_before", "not_valid_after", "revocation_date"})
+_STORED_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", re.ASCII)
 
 
 @click.command()
@@ -28,9 +31,9 @@ _SHORTEST: Final = 40
 )
 @pass_session
 def rebuild(session: Session, recreate: bool) -> None:
-    """Make the tables what the log says, changing only what differs.
+    """Make the tables what the log says.
 
-    Others may read and write meanwhile. Each row that was mended is named.
+    Only rows that differ are changed, and each is named. Others may read and write meanwhile.
     """
     terminal = session.terminal
     with session.ledger() as ledger, terminal.bar("rebuilding") as bar:
@@ -57,14 +60,16 @@ def rebuild(session: Session, recreate: bool) -> None:
 @format_option()
 @pass_session
 def drift(session: Session, form: str) -> None:
-    """Name every row and column in which the tables differ from the log; change nothing.
+    """Show where the tables differ from the log.
 
-    Exits with 0 when there is no difference, 1 when there are some, 2 when it could not run.
+    Names every row and column; changes nothing. Exits with 0 when there is no difference, 1 when
+    there are some, 2 when it could not run.
     """
     with session.ledger() as ledger, session.terminal.bar("comparing") as bar:
         count = write(DRIFT, bar.aside(ledger.drift(bar)), form, session.terminal)
         if form == "table" and count:
-            session.terminal.say(f"{counted(count, 'row')} differ; `certledger rebuild` mends them")
+            rows = "1 row differs" if count == 1 else f"{count:,} rows differ"
+            session.terminal.say(f"{rows}; `certledger rebuild` makes them what the log says")
     if count:
         click.get_current_context().exit(FAILED)
 
@@ -73,10 +78,11 @@ def drift(session: Session, form: str) -> None:
 @format_option()
 @pass_session
 def verify(session: Session, form: str) -> None:
-    """Hold the log against its own rules, and the tables against the log.
+    """Check the log, and the tables against it.
 
-    A finding is damage or a broken rule, a note is legal but worth knowing. Exits with 0 when
-    there is no finding, 1 when there are some, 2 when it could not run.
+    The log is held against its own rules: bytes, hashes, order. A finding is damage or a broken
+    rule, a note is legal but worth knowing. Exits with 0 when there is no finding, 1 when there
+    are some, 2 when it could not run.
     """
     levels: Counter[str] = Counter()
     with session.ledger() as ledger, session.terminal.bar("verifying") as bar:
@@ -119,7 +125,7 @@ def _difference_fields(difference: Difference) -> dict[str, object]:
         **serial_fields(difference.serial_number),
         "kind": difference.kind,
         "columns": {
-            name: {"in_table": _plain(stored), "by_log": _plain(wanted)}
+            name: {"in_table": _plain(name, stored), "by_log": _plain(name, wanted)}
             for name, (stored, wanted) in difference.columns.items()
         },
     }
@@ -128,19 +134,27 @@ def _difference_fields(difference: Difference) -> dict[str, object]:
 def _difference_rows(difference: Difference) -> Iterator[dict[str, object]]:
     fields = _difference_fields(difference)
     for name, (stored, wanted) in (difference.columns or {"": (None, None)}).items():
-        yield {**fields, "column": name, "in_table": _plain(stored), "by_log": _plain(wanted)}
+        yield {
+            **fields,
+            "column": name,
+            "in_table": _plain(name, stored),
+            "by_log": _plain(name, wanted),
+        }
 
 
-def _plain(value: object) -> object:
-    """Return a stored value as JSON can hold it."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return value.hex() if isinstance(value, bytes) else str(value)
+def _plain(column: str, value: object) -> object:
+    """Return a stored value as JSON can hold it; times of the usual form as ISO 8601."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if column in _TIMES and _STORED_TIME.fullmatch(str(value)):
+        # By letters, so that two spellings of one instant stay two.
+        return f"{str(value).replace(' ', 'T')}Z"
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _difference_cells(difference: Difference) -> tuple[str, str, str, Text]:
     lines = [
-        f"{name}: {_short(stored)} should be {_short(wanted)}"
+        f"{name}: {_short(_plain(name, stored))} should be {_short(_plain(name, wanted))}"
         for name, (stored, wanted) in difference.columns.items()
     ]
     meaning = {
@@ -156,8 +170,8 @@ def _difference_cells(difference: Difference) -> tuple[str, str, str, Text]:
 
 
 def _short(value: object) -> str:
-    text = safe(repr(_plain(value)) if isinstance(value, str) else str(_plain(value)))
-    return text if len(text) <= _SHORTEST else f"{text[:_SHORTEST]}…"
+    text = "nothing" if value is None else safe(str(value))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 DRIFT: Final = Listing[Difference](

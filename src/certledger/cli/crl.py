@@ -62,13 +62,13 @@ def crl(
     der: bool,
     output: str | None,
 ) -> None:
-    """Sign a certificate revocation list of what the log says, in PEM.
+    """Sign a certificate revocation list.
 
-    The CA's files are PEM or DER. The passphrase of an encrypted key is asked for, or taken from
-    the environment variable CERTLEDGER_CA_KEY_PASSPHRASE. The CRL is recorded in the log as
-    published, then written; F is never half written. Where the certificates table contradicts the
-    log, the log is signed, the serials are named and the exit code is 3; with --strict nothing is
-    signed and it is 1.
+    It lists what the log says is revoked, and is written as PEM. The CA's files are PEM or DER.
+    The passphrase of an encrypted key is asked for, or taken from the environment variable
+    CERTLEDGER_CA_KEY_PASSPHRASE. The CRL is recorded in the log as published, then written; F is
+    never half written. Where the certificates table contradicts the log, the log is signed, the
+    serials are named and the exit code is 3; with --strict nothing is signed and it is 1.
     """
     der = der or (output or "").lower().endswith(".der")
     if der and output in {None, "-"} and sys.stdout.isatty():

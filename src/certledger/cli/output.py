@@ -30,6 +30,8 @@ Cell = str | Text
 Fields = Mapping[str, object]
 
 _PAGE: Final = 1_000
+_NARROW: Final = 12
+_GAP: Final = 2
 _FORMULA: Final = re.compile(
     r"\s*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}"
     r"\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}]|['\t\r\n]"
@@ -138,12 +140,32 @@ def _write_csv(listing: Listing[Item], items: Iterable[Item]) -> None:
 def _write_tables(listing: Listing[Item], items: Iterator[Item], console: Console) -> None:
     # A table's widths are known only when it is complete: a long listing comes in several.
     while page := list(islice(items, _PAGE)):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for heading in listing.headings:
-            table.add_column(heading, overflow="fold")
-        for item in page:
-            table.add_row(*(_text(cell) for cell in listing.cells(item)))
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+        rows = [[_text(cell) for cell in listing.cells(item)] for item in page]
+        for heading, width in zip(listing.headings, _widths(listing, rows, console), strict=True):
+            table.add_column(heading, overflow="fold", width=width)
+        for row in rows:
+            table.add_row(*row)
         console.print(table)
+
+
+def _widths(listing: Listing[Item], rows: list[list[Text]], console: Console) -> list[int]:
+    """Return how wide the columns are: as wide as their cells where the terminal allows it.
+
+    The first column is what a line is found by: it is folded only when nothing else can be.
+    """
+    room = console.width - _GAP * (len(listing.headings) - 1)
+    columns = zip(*([Text(heading) for heading in listing.headings], *rows), strict=True)
+    widths = [min(max(_width(cell) for cell in column), room) for column in columns]
+    while sum(widths) > max(room, len(widths)):
+        others = [place for place, width in enumerate(widths) if place and width > _NARROW]
+        widest = max(others or range(len(widths)), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
+
+
+def _width(cell: Text) -> int:
+    return max((line.cell_len for line in cell.split("\n")), default=0)
 
 
 def _text(cell: Cell) -> Text:

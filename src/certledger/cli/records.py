@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
@@ -79,8 +78,9 @@ def _cells(record: CertificateRecord) -> tuple[str, Text, Text]:
     return (
         safe(f"{number['serial_number']}") + f"\n{number['serial_hex'] or ''}",
         name.append(f"\n{safe(kind)}", "dim"),
-        Text(safe(record.status), STATUS_STYLES.get(record.status, "")).append(
-            f"\n{safe(_dates(record))}", "dim"
+        Text.assemble(
+            (safe(record.status), STATUS_STYLES.get(record.status, "")),
+            (f"\n{safe(_dates(record))}", "dim"),
         ),
     )
 
@@ -88,13 +88,7 @@ def _cells(record: CertificateRecord) -> tuple[str, Text, Text]:
 def _dates(record: CertificateRecord) -> str:
     if record.revocation_date is not None:
         return f"{day(record.revocation_date)} {_reason(record) or ''}".rstrip()
-    left = (record.not_valid_after.replace(tzinfo=UTC) - datetime.now(UTC)).days
-    soon = f" ({left} d)" if record.status == "valid" and 0 <= left < _SOON else ""
-    return f"until {day(record.not_valid_after)}{soon}"
-
-
-_SOON: Final = 100
-"""Days from which on a table counts them down."""
+    return f"to {day(record.not_valid_after)}"
 
 
 def _reason(record: CertificateRecord) -> str | None:

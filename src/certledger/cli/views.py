@@ -75,7 +75,10 @@ def _tell_of_more(terminal: Terminal, shown: int, total: int) -> None:
 @format_option("table", "json")
 @pass_session
 def show(session: Session, serial: int, pem: bool, form: str) -> None:
-    """Show the certificate SERIAL (decimal, or hex as 0x1f or 0a:1f)."""
+    """Show one certificate.
+
+    SERIAL is decimal, or hex as 0x1f or 0a:1f.
+    """
     with session.ledger() as ledger:
         record = ledger.get(serial)
     if pem:
@@ -105,7 +108,10 @@ def _print_pairs(terminal: Terminal, pairs: Iterable[tuple[str, str]]) -> None:
 @format_option()
 @pass_session
 def expiring(session: Session, days: int, form: str) -> None:
-    """List the valid certificates that end soon, soonest first."""
+    """List the valid certificates that end soon.
+
+    Soonest first; those that have ended already are not among them.
+    """
     with session.ledger() as ledger:
         found = ledger.expiring(days)
     empty = f"no valid certificate ends within {counted(days, 'day')}"
@@ -117,7 +123,10 @@ def expiring(session: Session, days: int, form: str) -> None:
 @format_option()
 @pass_session
 def history(session: Session, serial: int, form: str) -> None:
-    """Tell who did what to the certificate SERIAL, when and why; deleted ones too."""
+    """Tell who did what to a certificate, when, why.
+
+    Deleted ones have a history too. SERIAL is decimal, or hex as 0x1f or 0a:1f.
+    """
     with session.ledger() as ledger:
         events = ledger.history(serial)
     if form == "table":
@@ -196,7 +205,10 @@ class _Cut(Iterable[Event]):
 @format_option("table", "json")
 @pass_session
 def status(session: Session, form: str) -> None:
-    """Show counts, the log's head, sizes, versions, and settings that weaken durability."""
+    """Show the registry at a glance.
+
+    Counts, the log's head, size, versions, and settings that weaken durability.
+    """
     with session.ledger() as ledger:
         found = ledger.status()
     if form == "json":

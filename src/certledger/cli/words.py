@@ -7,7 +7,7 @@ from typing import Final
 from rich.text import Text
 
 from certledger.cli.output import Listing
-from certledger.cli.text import counted, moment, safe, safe_lines, serial_fields
+from certledger.cli.text import counted, day, moment, safe, safe_lines, serial_fields
 from certledger.eventstore.event import Event
 from certledger.eventstore.events import (
     CertificateData,
@@ -20,6 +20,8 @@ from certledger.eventstore.events import (
 from certledger.eventstore.times import to_rfc3339
 
 _STYLES: Final = {Issued: "green", Revoked: "red", Expired: "yellow", Deleted: "magenta"}
+_SHORT_NAME: Final = 16
+_SHORT_SERIAL: Final = 44
 COLUMNS: Final = (
     "seq",
     "recordedtime",
@@ -58,11 +60,11 @@ def what(event: Event) -> str:
 
 
 def _issued(data: Issued) -> str:
-    name = data.common_name or "a certificate without a common name"
+    name = data.common_name or "certificate without a common name"
     uuid = f", uuid {data.uuid}" if data.uuid else ""
     return (
-        f"{name} registered as {data.key_type} certificate, valid from "
-        f"{moment(data.not_valid_before)} until {moment(data.not_valid_after)}{uuid}"
+        f"registered {data.key_type} {name}, valid "
+        f"{day(data.not_valid_before)} to {day(data.not_valid_after)}{uuid}"
     )
 
 
@@ -126,8 +128,10 @@ def _what(event: Event) -> Text:
 def _subject(event: Event) -> str:
     fields = _serial_fields(event)
     if fields["serial_number"] is None:
-        return safe(event.subject)
-    return safe(f"{fields['serial_number']}") + f"\n{fields['serial_hex'] or ''}"
+        kind, _, name = event.subject.partition("/")
+        return f"{safe(kind)} {safe(name[:_SHORT_NAME])}…"
+    both = safe(f"{fields['serial_number']} ({fields['serial_hex']})")
+    return both if len(both) <= _SHORT_SERIAL else both.replace(" ", "\n")
 
 
 HISTORY: Final = Listing[Event](
@@ -141,13 +145,11 @@ HISTORY: Final = Listing[Event](
 """The events of one certificate."""
 
 LOG: Final = Listing[Event](
-    headings=("seq", "when", "serial", "who", "what", "why"),
+    headings=("seq", "when, who", "what", "why"),
     cells=lambda event: (
         str(event.seq),
-        moment(event.recordedtime),
-        _subject(event),
-        safe(event.authid),
-        _what(event),
+        f"{moment(event.recordedtime)}\n{safe(event.authid)}",
+        Text.assemble((_subject(event), "bold"), "\n", _what(event)),
         _why(event),
     ),
     fields=event_fields,
