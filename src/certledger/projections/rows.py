@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -22,10 +23,22 @@ INSERT: Final = Statement(
     CERTIFICATES.insert().values({column.name: bindparam(column.name) for column in CERTIFICATES.c})
 )
 _DELETE: Final = Statement(delete(CERTIFICATES).where(CERTIFICATES.c.id == bindparam("at_id")))
-_FREE: Final = Statement(
+# Only of a value that must change: a foreign key of a caller's may point at the serial number.
+_FREE_SERIAL: Final = Statement(
     update(CERTIFICATES)
-    .where(CERTIFICATES.c.id == bindparam("at_id"))
-    .values(serial_number=bindparam("placeholder"), uuid=None)
+    .where(
+        CERTIFICATES.c.id == bindparam("at_id"),
+        CERTIFICATES.c.serial_number.is_distinct_from(bindparam("wanted")),
+    )
+    .values(serial_number=bindparam("placeholder"))
+)
+_FREE_UUID: Final = Statement(
+    update(CERTIFICATES)
+    .where(
+        CERTIFICATES.c.id == bindparam("at_id"),
+        CERTIFICATES.c.uuid.is_distinct_from(bindparam("wanted")),
+    )
+    .values(uuid=None)
 )
 _UPDATE: Final = Statement(
     update(CERTIFICATES)
@@ -93,10 +106,17 @@ def set_rows(connection: Connection, wanted: Mapping[int, Row | None]) -> None:
     present = {key for key in wanted if _HAS_ID.rows(connection, at_id=key)}
     _DELETE.run_many(connection, [{"at_id": key} for key in present if wanted[key] is None])
     kept = [row for key in present if (row := wanted[key]) is not None]
-    # Two rows that swapped a unique value are freed of it first. No serial number begins with ~.
-    _FREE.run_many(
-        connection, [{"at_id": row["id"], "placeholder": f"~{row['id']}"} for row in kept]
+    # Two rows that swapped a unique value are freed of it first. No serial number begins with ~;
+    # the rest is random, so that nobody can have put the same into another row.
+    token = secrets.token_hex(8)
+    _FREE_SERIAL.run_many(
+        connection,
+        [
+            {"at_id": row["id"], "wanted": row["serial_number"], "placeholder": f"~{token}~{at}"}
+            for at, row in enumerate(kept)
+        ],
     )
+    _FREE_UUID.run_many(connection, [{"at_id": row["id"], "wanted": row["uuid"]} for row in kept])
     _UPDATE.run_many(connection, kept)
     INSERT.run_many(
         connection,
