@@ -29,8 +29,10 @@ NAMES = {
         "CertificateRecord",
         "CertificateStatus",
         "DatabaseManager",
+        "DEFAULT_LOGGER",
         "RevokeStatus",
         "SyncDBHandler",
+        "SyncDatabaseManager",
     },
     "certledger.db": {
         "BaseDB",

@@ -164,6 +164,7 @@ def test_a_handler_told_to_raise_raises_when_the_database_fails(
         (lambda h: h.revoke_certificate(1, 8), InvalidValue),
         (lambda h: h.delete_by_uuid("other"), UnknownSerial),
         (lambda h: h.delete_by_uuid(None), InvalidValue),
+        (lambda h: h.delete_by_uuid(""), InvalidValue),
     ],
 )
 def test_a_handler_told_to_raise_raises_refusals_too(
