@@ -33,7 +33,7 @@ entry_values = st.dictionaries(
     _keys,
     st.recursive(
         unicode_text | entry_integers | st.booleans(),
-        lambda inner: st.dictionaries(_keys, inner, max_size=4),
+        lambda inner: st.dictionaries(_keys, inner, max_size=4) | st.lists(inner, max_size=3),
         max_leaves=12,
     ),
     max_size=6,
@@ -75,13 +75,14 @@ issued_data = _data(
 @st.composite
 def revoked_data(draw: st.DrawFn) -> Revoked:
     name = draw(st.sampled_from(sorted(CODE_BY_NAME)))
+    hold = st.just("1.2.840.10040.2.3")
     return Revoked(
         serial_number=draw(serial_numbers),
         reason=name,
         reason_code=CODE_BY_NAME[name],
         revocation_date=draw(instants),
         invalidity_date=draw(_some | instants),
-        hold_instruction=draw(_some | st.just("1.2.840.10040.2.3")),
+        hold_instruction=draw(_some | hold if name == "certificateHold" else _some),
         requested_at=draw(_some | instants),
         comment=draw(_some | text),
     )

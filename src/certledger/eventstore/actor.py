@@ -67,14 +67,15 @@ _current: ContextVar[Actor | None] = ContextVar("certledger_actor", default=None
 def acting_as(
     authid: str | None = None,
     *,
-    authtype: str = "user",
+    authtype: str | None = None,
     comment: str | None = None,
     correlation_id: str | None = None,
     causation_id: str | None = None,
 ) -> Iterator[Actor]:
     """Name the actor of all changes made in the `with` block.
 
-    Without `authid` the actor stays who it is and only the other values are set. The inner of two
+    Without `authid` the actor stays who it is and only the other values are set; a new actor is a
+    "user" unless `authtype` says otherwise. The inner of two
     nested blocks wins as a whole. A thread or task started inside does not inherit the block
     unless it copies the context, as `asyncio` tasks do.
 
@@ -82,8 +83,9 @@ def acting_as(
     """
     if authid is None:
         present = current_actor()
-        authid, authtype = present.authid, present.authtype
-    actor = Actor(authid, cast("AuthType", authtype), comment or None, correlation_id, causation_id)
+        authid, authtype = present.authid, present.authtype if authtype is None else authtype
+    kind = cast("AuthType", "user" if authtype is None else authtype)
+    actor = Actor(authid, kind, comment or None, correlation_id, causation_id)
     token = _current.set(actor)
     try:
         yield actor

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, bindparam
 
-from certledger.errors import ClockBehindLog, ConcurrencyConflict
+from certledger.errors import ClockBehindLog, ConcurrencyConflict, InvalidValue
 from certledger.eventstore.actor import Actor
 from certledger.eventstore.event import Event, make_event, sequence_text
 from certledger.eventstore.events import EventData
@@ -64,6 +64,7 @@ class Tail:
         self._frontier = frontier_of(self.head)
         self._streams: dict[str, list[Event]] = {}
         self._versions: dict[str, int] = {}
+        self._unflushed: dict[str, list[Event]] = {}
         self._rows: list[dict[str, Any]] = []
         reading = aware_utc(naive_utc(clock()))
         last = self.head.recorded_at
@@ -83,7 +84,8 @@ class Tail:
         """Return the events of a stream, those appended here included."""
         events = self._streams.get(subject)
         if events is None:
-            events = self._streams[subject] = read_stream(self._connection, subject)
+            events = read_stream(self._connection, subject) + self._unflushed.get(subject, [])
+            self._streams[subject] = events
             self._versions[subject] = len(events)
         return events
 
@@ -98,22 +100,22 @@ class Tail:
         """Append events to the one stream that all of them name.
 
         `expected_version` is the number of events that the caller knows the stream to have.
-        Raises `ConcurrencyConflict` where it has another number; then nothing is appended.
+        Raises `ConcurrencyConflict` where it has another number, `InvalidValue` for events of
+        several streams, or an `InvalidEvent`; then nothing is appended.
         """
-        recorded: list[Event] = []
-        for new in events:
-            version = self.version(new.subject)
-            expected = expected_version + len(recorded)
-            if version != expected:
-                raise ConcurrencyConflict(new.subject, expected, version)
-            event = self._append_one(new, expected)
-            self._versions[new.subject] = version + 1
-            if new.subject in self._streams:
-                self._streams[new.subject].append(event)
-            recorded.append(event)
-        return recorded
+        for subject in {new.subject for new in events}:
+            if subject != events[0].subject:
+                message = f"events of {subject} and {events[0].subject} in one append"
+                raise InvalidValue(message)
+            version = self.version(subject)
+            if version != expected_version:
+                raise ConcurrencyConflict(subject, expected_version, version)
+        made = [self._make(new, expected_version + at, at) for at, new in enumerate(events)]
+        for event, entry in made:
+            self._add(event, entry)
+        return [event for event, _ in made]
 
-    def _append_one(self, new: NewEvent, version: int) -> Event:
+    def _make(self, new: NewEvent, version: int, ahead: int) -> tuple[Event, bytes]:
         event = make_event(
             data=new.data,
             recorded=self.now,
@@ -121,7 +123,7 @@ class Tail:
             id=new.id,
             source=self.head.origin,
             subject=new.subject,
-            sequence=sequence_text(self.size),
+            sequence=sequence_text(self.size + ahead),
             streamversion=version,
             authtype=new.actor.authtype,
             authid=new.actor.authid,
@@ -131,7 +133,13 @@ class Tail:
             timesource=new.timesource,
             extensions=new.extensions,
         )
-        entry = event.to_entry()
+        return event, event.to_entry()
+
+    def _add(self, event: Event, entry: bytes) -> None:
+        self._versions[event.subject] = event.streamversion + 1
+        self._unflushed.setdefault(event.subject, []).append(event)
+        if event.subject in self._streams:
+            self._streams[event.subject].append(event)
         self._rows.append(
             {
                 "seq": event.seq,
@@ -146,7 +154,6 @@ class Tail:
                 "entry": entry,
             }
         )
-        return event
 
     def flush(self) -> None:
         """Write what was appended, and the new head."""
@@ -155,3 +162,4 @@ class Tail:
         _INSERT.run_many(self._connection, self._rows)
         grow_head(self._connection, self.size - len(self._rows), self._frontier, self.now)
         self._rows = []
+        self._unflushed = {}

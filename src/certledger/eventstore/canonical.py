@@ -1,8 +1,8 @@
 """Canonical JSON (RFC 8785) for log entries: encoding, and reading that accepts nothing else.
 
-The log hashes bytes, so one value must have one encoding. Entries hold objects, strings,
+The log hashes bytes, so one value must have one encoding. Entries hold objects, arrays, strings,
 integers and booleans only: no null, no fractions, no integer past 2^53 - 1 (RFC 8785 §3.2.2.3
-takes numbers as IEEE 754 doubles).
+takes numbers as IEEE 754 doubles). No type of today has an array; one to come may.
 """
 
 from __future__ import annotations
@@ -96,12 +96,16 @@ def _check(value: object, depth: int) -> None:
             message = "an integer is past 2^53 - 1"
             raise InvalidEvent(message)
         return
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping | list):
         message = f"entries hold no {type(value).__name__} values"
         raise InvalidEvent(message)
     if depth == _MAX_DEPTH:
-        message = f"objects are nested more than {_MAX_DEPTH} deep"
+        message = f"objects and arrays are nested more than {_MAX_DEPTH} deep"
         raise InvalidEvent(message)
+    if isinstance(value, list):
+        for member in value:
+            _check(member, depth + 1)
+        return
     for key, member in value.items():
         if not isinstance(key, str) or not key.isascii():
             message = f"the key {str(key)[:80]!r} is not ASCII text"

@@ -24,6 +24,7 @@ from certledger.errors import (
     NotARegistry,
     ReadOnlyRegistry,
     StorageUnavailable,
+    UnreadableValue,
 )
 from certledger.eventstore import sqlite
 
@@ -216,6 +217,8 @@ class Database:
                     f"{self} cannot be written: {original}; check the permissions of the file "
                     "and its folder"
                 )
+            if sqlite.is_undecodable(original):
+                return UnreadableValue(str(original))
             if sqlite.is_no_database(original):
                 return NotARegistry(f"{self} is not an SQLite database; give another file")
         return StorageUnavailable(f"{self}: {_reason(error)}")

@@ -106,7 +106,7 @@ class Event(BaseModel):
     id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     source: Origin
     type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.]+\.v[1-9][0-9]*$", max_length=100)]
-    subject: Annotated[str, StringConstraints(pattern=r"^[a-z]+/[!-~]+$", max_length=128)]
+    subject: Annotated[str, StringConstraints(pattern=r"^[a-z]+/[!-~]+$", max_length=255)]
     time: Instant
     recordedtime: Instant
     clocktime: Instant | None = None

@@ -177,9 +177,12 @@ class Revoked(CertificateData):
     """When the revocation was asked for; auditors measure from here."""
 
     @model_validator(mode="after")
-    def _code_matches_reason(self) -> Self:
+    def _reason_fits(self) -> Self:
         if CODE_BY_NAME.get(self.reason) != self.reason_code:
             message = f"reason {self.reason!r} does not have the code {self.reason_code}"
+            raise InvalidEvent(message)
+        if self.hold_instruction is not None and self.reason != "certificateHold":
+            message = f"hold_instruction: goes with the reason certificateHold, not {self.reason}"
             raise InvalidEvent(message)
         return self
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from types import NoneType
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from certledger.errors import InvalidValue, LogCorrupt
+from certledger.errors import InvalidEvent, InvalidValue, LogCorrupt, UnreadableValue
+from certledger.eventstore.event import check_origin
 from certledger.eventstore.merkle import EMPTY_ROOT, Frontier
-from certledger.eventstore.statement import Row, Statement
+from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import FORMAT, log_head
 from certledger.eventstore.times import aware_utc, naive_utc
 
@@ -23,6 +25,17 @@ _COLUMNS = (
     log_head.c.recorded_at,
     log_head.c.created,
 )
+_BYTES: Final = (bytes, bytearray, memoryview)
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "origin": (str,),
+    "format": (int,),
+    "size": (int,),
+    "root": _BYTES,
+    "frontier": _BYTES,
+    "recorded_at": (datetime, NoneType),
+    "created": (datetime,),
+}
+"""What `_COLUMNS` hold; SQLite stores any value in any column."""
 _READ: Final = Statement(select(*_COLUMNS))
 # On SQLite BEGIN IMMEDIATE is the lock; elsewhere this row's lock puts the writers in order.
 _LOCK: Final = Statement(select(*_COLUMNS).with_for_update())
@@ -77,7 +90,7 @@ def read_head(connection: Connection) -> Head:
 
     Raises `LogCorrupt` where its row is missing or is not what the log wrote.
     """
-    return _head(_READ.rows(connection))
+    return _head(connection, _READ)
 
 
 def lock_head(connection: Connection) -> Head:
@@ -85,15 +98,43 @@ def lock_head(connection: Connection) -> Head:
 
     Raises `LogCorrupt` as `read_head` does.
     """
-    return _head(_LOCK.rows(connection))
+    return _head(connection, _LOCK)
 
 
-def _head(rows: list[Row]) -> Head:
+def _head(connection: Connection, statement: Statement) -> Head:
+    try:
+        rows = statement.rows(connection)
+    except UnreadableValue as error:
+        message = f"log_head: {error.__cause__}"
+        raise LogCorrupt(message) from error
     if len(rows) != 1:
         message = f"log_head has {len(rows)} rows instead of one"
         raise LogCorrupt(message)
-    origin, kind, size, root, frontier, recorded_at, created = rows[0]
-    head = Head(
+    for name, kinds, value in zip(_KINDS, _KINDS.values(), rows[0], strict=True):
+        if not isinstance(value, kinds):
+            message = f"log_head: {name} is {value!r}"
+            raise LogCorrupt(message)
+    return _checked(*rows[0])
+
+
+def _checked(
+    origin: str,
+    kind: int,
+    size: int,
+    root: bytes,
+    frontier: bytes,
+    recorded_at: datetime | None,
+    created: datetime,
+) -> Head:
+    if size < 0 or (recorded_at is None) != (size == 0):
+        message = "log_head: size and recorded_at do not go together"
+        raise LogCorrupt(message)
+    try:
+        check_origin(origin)
+    except InvalidEvent as error:
+        message = f"log_head: origin {error}"
+        raise LogCorrupt(message) from error
+    return Head(
         origin=origin,
         format=kind,
         size=size,
@@ -102,10 +143,6 @@ def _head(rows: list[Row]) -> Head:
         recorded_at=None if recorded_at is None else aware_utc(recorded_at),
         created=aware_utc(created),
     )
-    if (head.recorded_at is None) != (size == 0):
-        message = "log_head: size and recorded_at do not go together"
-        raise LogCorrupt(message)
-    return head
 
 
 def frontier_of(head: Head) -> Frontier:

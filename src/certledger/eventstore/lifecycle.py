@@ -132,7 +132,7 @@ def decide(state: State, command: Command, now: datetime) -> CertificateData:
     """Return the data of the event that the command causes.
 
     Raises `DuplicateSerial`, `UnknownSerial`, `IllegalTransition`, or `InvalidValue` for an
-    unknown reason, and for a revocation date or a time of request past `now`.
+    unknown reason, and for a revocation date, time of request or invalidity date past `now`.
     """
     match command:
         case Issue():
@@ -170,6 +170,7 @@ def _decide_revoke(state: State, command: Revoke, now: datetime) -> Revoked:
     for name, instant in (
         ("the revocation date", command.revocation_date),
         ("the time of the request", command.requested_at),
+        ("the invalidity date", command.invalidity_date),
     ):
         if instant is not None and instant > now:
             message = f"serial {command.serial}: {name} {instant} lies in the future"

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from certledger.errors import InvalidEvent, LogCorrupt
+from certledger.errors import InvalidEvent, LogCorrupt, UnreadableValue
 from certledger.eventstore.database import Database
 from certledger.eventstore.event import Event, load_event
 from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
@@ -147,7 +147,10 @@ def subjects_with_uuid(connection: Connection, uuid: str) -> list[str]:
 
 def find_entry(connection: Connection, event_id: str) -> Entry | None:
     """Return the entry of an event id, None where there is none."""
-    rows = _BY_EVENT_ID.rows(connection, event_id=event_id)
+    try:
+        rows = _BY_EVENT_ID.rows(connection, event_id=event_id)
+    except UnreadableValue as error:
+        raise _corrupt(error) from error
     return Entry(*rows[0]) if rows else None
 
 
@@ -166,8 +169,16 @@ def read_page(
     statement = _page_statement(query.type is not None, query.actor is not None, query.reverse)
     wanted = {"type": query.type, "actor": query.actor}
     filters = {name: value for name, value in wanted.items() if value is not None}
-    rows = statement.rows(connection, start=start, stop=stop, limit=limit, **filters)
+    try:
+        rows = statement.rows(connection, start=start, stop=stop, limit=limit, **filters)
+    except UnreadableValue as error:
+        raise _corrupt(error) from error
     return [Entry(*row) for row in rows]
+
+
+def _corrupt(error: UnreadableValue) -> LogCorrupt:
+    seq = error.row[0]
+    return LogCorrupt(str(error.__cause__), seq if isinstance(seq, int) else None)
 
 
 @cache
@@ -212,12 +223,19 @@ def position_at(connection: Connection, instant: datetime, size: int) -> int:
     low, high = 0, size
     while low < high:
         middle = (low + high) // 2
-        rows = _RECORDED_AT.rows(connection, seq=middle)
-        if not rows:
-            message = "it is missing"
-            raise LogCorrupt(message, middle)
-        if aware_utc(rows[0][0]) < instant:
+        if _recorded_at(connection, middle) < instant:
             low = middle + 1
         else:
             high = middle
     return low
+
+
+def _recorded_at(connection: Connection, seq: int) -> datetime:
+    try:
+        rows = _RECORDED_AT.rows(connection, seq=seq)
+    except UnreadableValue as error:
+        raise LogCorrupt(str(error.__cause__), seq) from error
+    if not rows:
+        message = "it is missing"
+        raise LogCorrupt(message, seq)
+    return aware_utc(rows[0][0])

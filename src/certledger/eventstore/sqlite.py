@@ -152,5 +152,10 @@ def is_no_database(error: BaseException) -> bool:
     return _code(error) == sqlite3.SQLITE_NOTADB
 
 
+def is_undecodable(error: BaseException) -> bool:
+    """Tell whether a stored text is no UTF-8; the driver gives this error no code."""
+    return str(error).startswith("Could not decode to UTF-8")
+
+
 def _code(error: BaseException) -> int:
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.sql import ClauseElement, Select
 from sqlalchemy.types import TypeEngine
 
+from certledger.errors import UnreadableValue
+
 Row = tuple[Any, ...]
 _Convert = Callable[[Any], Any]
 
@@ -58,8 +60,11 @@ class _Plan:
         converted = []
         for row in raw:
             values = list(row)
-            for at, reader in self._results:
-                values[at] = reader(values[at])
+            try:
+                for at, reader in self._results:
+                    values[at] = reader(values[at])
+            except (TypeError, ValueError) as error:
+                raise UnreadableValue(str(error), row) from error
             converted.append(tuple(values))
         return converted
 
@@ -96,7 +101,10 @@ class Statement:
         return plan
 
     def rows(self, connection: Connection, **values: Any) -> list[Row]:
-        """Run a query and return its rows."""
+        """Run a query and return its rows.
+
+        Raises `UnreadableValue` for a stored value that its column's type cannot have.
+        """
         plan = self._plan(connection)
         cursor = connection.connection.cursor()
         try:

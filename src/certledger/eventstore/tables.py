@@ -38,7 +38,7 @@ log_entry = Table(
     Column("seq", Position, primary_key=True, autoincrement=False),
     Column("hashes", LargeBinary(2048), nullable=False),
     Column("event_id", String(36), nullable=False),
-    Column("subject", String(128), nullable=False),
+    Column("subject", String(255), nullable=False),
     Column("streamversion", Integer, nullable=False),
     Column("type", String(100), nullable=False),
     Column("actor", String(255), nullable=False),
