@@ -370,7 +370,12 @@ class Ledger:
 
         Those of deleted certificates are among them. `window` leaves out older revocations. The
         rows are the table's: a CRL is made from the log, by `crl`.
+
+        Raises `InvalidValue` for a negative window: no CRL must be empty by mistake.
         """
+        if window is not None and window < timedelta(0):
+            message = f"window: {window} is negative"
+            raise InvalidValue(message)
         now = naive_utc(self.now())
         try:
             since = datetime.min if window is None else now - window  # noqa: DTZ901 # naive columns
