@@ -22,6 +22,7 @@
         ├── ReadOnlyRegistry     the registry cannot be written
         ├── ConstraintFailed     a constraint of the database refused the change
         ├── LogCorrupt           what the log holds contradicts itself
+        ├── UnreadableValue      a table holds a value that no registry writes
         └── StorageUnavailable   the database did not answer, or kept refusing
 
 Catch `LedgerError` to handle them all::
@@ -34,6 +35,7 @@ Catch `LedgerError` to handle them all::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 
@@ -203,6 +205,17 @@ class LogCorrupt(StorageError):
         self.seq = seq
         place = "" if seq is None else f"entry {seq}: "
         super().__init__(f"{place}{what}; run `certledger verify` to see all of the damage")
+
+
+class UnreadableValue(StorageError):
+    """A table holds a value that no registry writes, so somebody edited it."""
+
+    def __init__(self, why: str, row: Sequence[object] = ()) -> None:
+        self.row = row
+        super().__init__(
+            f"a stored value cannot be read: {why}; see `certledger verify`, and mend the "
+            "certificates table with `certledger rebuild`"
+        )
 
 
 class StorageUnavailable(StorageError):
