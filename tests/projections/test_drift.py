@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,7 @@ def test_a_comparison_given_up_leaves_nothing_open(long: Registry) -> None:
         sql.execute("UPDATE certificates SET key_type = 'ca'")
     running = long.ledger.drift()
     next(running)
+    assert isinstance(running, Generator)
     running.close()
     long.ledger.close()
     assert opened() == 0
@@ -246,7 +248,7 @@ def test_a_broken_table_is_refused_with_the_command_that_mends_it(
         ("id BIGINT PRIMARY KEY, serial_number VARCHAR(50)", "the column id has the type"),
         ("id INTEGER PRIMARY KEY, serial_number INTEGER", "serial_number has the type"),
         ("id INTEGER, serial_number VARCHAR(50)", "the primary key"),
-        ("id INTEGER PRIMARY KEY, x INT NOT NULL", "the further column x"),
+        ("id INTEGER PRIMARY KEY, x INT NOT NULL", "the further column 'x'"),
     ],
 )
 def test_a_table_of_other_types_is_refused(

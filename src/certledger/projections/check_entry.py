@@ -16,7 +16,7 @@ from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
 from certledger.eventstore.tables import log_entry
 from certledger.eventstore.times import naive_utc
 from certledger.projections.finding import Finding
-from certledger.projections.stored import StoredEntry, shown
+from certledger.projections.stored import StoredEntry, shown, told
 
 _CERTIFICATE_FIELDS: Final = (
     "serial_number",
@@ -59,7 +59,7 @@ class EntryCheck:
         try:
             return faults, leaf, read_event(row.entry)
         except InvalidEvent as error:
-            faults.append(Finding("finding", "entry-malformed", row.seq, str(error)))
+            faults.append(Finding("finding", "entry-malformed", row.seq, told(error)))
         return faults, leaf, None
 
     def check(self, row: StoredEntry, event: Event) -> Iterator[Finding]:
@@ -109,7 +109,7 @@ def _check_certificate(seq: int, data: Issued) -> Iterator[Finding]:
     try:
         certificate = describe_certificate(load_certificate(data.certificate_pem))
     except LedgerError as error:
-        yield Finding("finding", "certificate", seq, str(error))
+        yield Finding("finding", "certificate", seq, told(error))
         return
     for name in _CERTIFICATE_FIELDS:
         stated, found = getattr(data, name), getattr(certificate, name)

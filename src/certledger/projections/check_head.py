@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect
 
+from certledger.errors import LedgerError
+from certledger.eventstore.event import check_origin
 from certledger.eventstore.sqlite_checks import stored_triggers
 from certledger.eventstore.tables import FORMAT, TRIGGERS, log_entry, log_head
 from certledger.projections.check_tree import TreeCheck
@@ -14,8 +17,8 @@ from certledger.projections.finding import Finding
 from certledger.projections.stored import Extent, StoredHead, shown
 
 
-def check_size(extent: Extent) -> Iterator[Finding]:
-    """See that there is one head, of the known format, and that it states the log's size."""
+def check_size(extent: Extent, dialect: Dialect) -> Iterator[Finding]:
+    """See that there is one head, that it can be read, and that it states the log's size."""
     if len(extent.heads) != 1:
         message = f"log_head has {len(extent.heads) or 'no'} rows instead of one"
         yield Finding("finding", "head-missing", None, message)
@@ -24,9 +27,26 @@ def check_size(extent: Extent) -> Iterator[Finding]:
     if head.format != FORMAT or isinstance(head.format, bool):
         message = f"the head states the format {shown(head.format)} instead of {FORMAT}"
         yield Finding("finding", "head-format", None, message)
+    try:
+        check_origin(head.origin)
+    except (LedgerError, TypeError):
+        message = f"the head states the origin {shown(head.origin)}, which is none"
+        yield Finding("finding", "head-origin", None, message)
+    if not _is_instant(head.created, dialect):
+        message = f"the head says that it was made at {shown(head.created)}, which is no time"
+        yield Finding("finding", "head-time", None, message)
     if extent.size != extent.stop:
         message = f"the head states the size {shown(head.size)}, the log ends at {extent.stop}"
         yield Finding("finding", "head-size", None, message)
+
+
+def _is_instant(value: Any, dialect: Dialect) -> bool:
+    """Tell whether a value in a column of times is one, as the database stores it."""
+    reader = log_head.c.created.type.dialect_impl(dialect).result_processor(dialect, None)
+    try:
+        return isinstance(reader(value) if reader else value, datetime)
+    except (ValueError, TypeError):
+        return False
 
 
 def check_head(head: StoredHead, tree: TreeCheck, recorded_at: Any) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ from certledger.eventstore.lifecycle import State, evolve
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import Position, log_entry
 from certledger.projections.finding import Finding
-from certledger.projections.stored import PAGE, StoredEntry
+from certledger.projections.stored import PAGE, StoredEntry, told
 
 _LENGTH: Final = 255
 _INT32: Final = 2**31
@@ -150,7 +150,7 @@ class StreamCheck:
         try:
             self._state = evolve(self._state, event)
         except (IllegalTransition, LogCorrupt) as error:
-            yield Finding("finding", "lifecycle", seq, str(error))
+            yield Finding("finding", "lifecycle", seq, told(error))
             self._state = replace(self._state, version=event.streamversion + 1)
         except UnknownEventType:
             self._certain = False

@@ -41,6 +41,7 @@ class StoredHead(NamedTuple):
     root: Any
     frontier: Any
     recorded_at: Any
+    created: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +105,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
+def told(error: Exception) -> str:
+    """Write what an error says about stored values: printable, and of bearable length."""
+    text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(error))
+    return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}…"
+
+
 _LONGEST = 80
+_LONGEST_ERROR = 400

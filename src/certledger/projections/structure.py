@@ -54,10 +54,10 @@ def _faults(connection: Connection, table: Table) -> Iterator[str]:
             )
     for name, further in found.items():
         if name not in table.columns and not further["nullable"] and further["default"] is None:
-            yield f"the further column {name} must not be empty, which it would be"
+            yield f"the further column {name!r} must not be empty, which it would be"
     key = inspector.get_pk_constraint(table.name)["constrained_columns"]
     if key != [column.name for column in table.primary_key]:
-        yield f"the primary key is ({', '.join(key)})"
+        yield f"the primary key is {key}"
 
 
 def _alike(wanted: TypeEngine[Any], found: TypeEngine[Any], dialect: Dialect) -> bool:

@@ -26,7 +26,7 @@ from certledger.projections.differences import CERTIFICATE_ROWS, Difference
 from certledger.projections.finding import Finding
 from certledger.projections.progress import Progress, share
 from certledger.projections.scratch_tables import scratch_certificates
-from certledger.projections.stored import Extent, entry_pages, read_extent, shown
+from certledger.projections.stored import Extent, entry_pages, read_extent, shown, told
 from certledger.projections.structure import BrokenTable
 from certledger.projections.walk import replayed, walk
 
@@ -63,7 +63,7 @@ def _check_log(database: Database, progress: Progress | None) -> Iterator[Findin
             stream_index.create(connection)
         try:
             yield from triggers
-            yield from check_size(extent)
+            yield from check_size(extent, connection.dialect)
             yield from _check_entries(database, connection, extent, share(progress, 0.0, _ENTRIES))
             yield from _check_streams(
                 database, connection, extent, share(progress, _ENTRIES, _STREAMS)
@@ -136,12 +136,12 @@ def _check_read_model(database: Database, progress: Progress | None) -> Iterator
             for _, _, _, differences in walk(scratch, rest):
                 yield from map(_drifted, differences)
     except BrokenTable as error:
-        yield Finding("finding", "structure", None, str(error))
+        yield Finding("finding", "structure", None, told(error))
     except LogCorrupt as error:
-        message = f"the tables cannot be compared with the log: {error}"
+        message = f"the tables cannot be compared with the log: {told(error)}"
         yield Finding("finding", "drift", error.seq, message)
     except UnknownEventType as error:
-        message = f"the tables cannot be compared with the log: {error}"
+        message = f"the tables cannot be compared with the log: {told(error)}"
         yield Finding("note", "drift", None, message)
 
 
