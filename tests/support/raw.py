@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.intruder import intruder
+
 Row = dict[str, Any]
 
 
@@ -29,16 +31,9 @@ def edit(file: Path, *statements: str) -> None:
 
     The triggers are put back: what is left is what the statements did.
     """
-    with opened(file) as connection:
-        triggers = connection.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-        ).fetchall()
-        for name, _ in triggers:
-            connection.execute(f"DROP TRIGGER {name}")
+    with intruder(file, log=True) as connection:
         for statement in statements:
             connection.execute(statement)
-        for _, ddl in triggers:
-            connection.execute(ddl)
 
 
 def rows(file: Path, query: str, *values: object) -> list[Row]:
