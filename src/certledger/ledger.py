@@ -472,9 +472,17 @@ class Ledger:
         self,
         progress: Progress | None = None,
         on_difference: Callable[[Difference], None] | None = None,
+        *,
+        recreate: bool = False,
     ) -> RebuildReport:
-        """Make the tables what the log says, changing only what differs."""
-        return compare.rebuild(self.database, progress, on_difference)
+        """Make the tables what the log says, changing only what differs.
+
+        `on_difference` is told of each row after it was mended. `recreate` makes the tables
+        themselves anew, where their structure is broken.
+
+        Raises `LogCorrupt`, `UnknownEventType`, `ConstraintFailed` or another `StorageError`.
+        """
+        return compare.rebuild(self.database, progress, on_difference, recreate=recreate)
 
     def verify(self, progress: Progress | None = None) -> Iterator[Finding]:
         """Yield what contradicts itself in log and tables, and what is worth knowing."""

@@ -15,7 +15,6 @@ from certledger.cli.output import Listing, format_option, write
 from certledger.cli.session import Session, pass_session
 from certledger.cli.text import counted, safe, serial_fields
 from certledger.projections.compare import Difference
-from certledger.projections.compare import rebuild as rebuild_tables
 from certledger.projections.finding import Finding
 
 _LONGEST: Final = 40
@@ -42,7 +41,7 @@ def rebuild(session: Session, recreate: bool) -> None:
             bar.hide()
             terminal.say(f"mended {_in_words(difference)}")
 
-        report = rebuild_tables(ledger.database, bar, tell, recreate=recreate)
+        report = ledger.rebuild(bar, tell, recreate=recreate)
     found = (
         f"{report.missing:,} missing, {report.unexpected:,} unexpected, {report.changed:,} changed"
     )

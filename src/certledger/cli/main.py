@@ -18,6 +18,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from certledger import __version__
 from certledger.cli import changes, checks, views
 from certledger.cli.crl import crl
+from certledger.cli.demo import demo
 from certledger.cli.failures import FAILED, USAGE, CheckingCommand, failure, hide_passwords
 from certledger.cli.session import Session, library_messages
 from certledger.cli.terminal import Terminal
@@ -116,6 +117,7 @@ def silence(stream: IO[str]) -> None:
 
 
 @click.group(
+    PROGRAM,
     cls=Application,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -162,6 +164,7 @@ for command in (
     checks.drift,
     checks.verify,
     views.status,
+    demo,
 ):
     cli.add_command(command)
 

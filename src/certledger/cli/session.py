@@ -66,6 +66,10 @@ class _Handler(logging.Handler):
 def library_messages(terminal: Terminal, *, debug: bool) -> Iterator[None]:
     """Show the library's warnings on stderr, with `debug` all that it logs."""
     logger = logging.getLogger("certledger")
+    if any(isinstance(handler, _Handler) for handler in logger.handlers):
+        # A command run by a command: its messages are shown already.
+        yield
+        return
     level = logging.DEBUG if debug else logging.WARNING
     handler, before = _Handler(terminal, level), logger.level
     logger.addHandler(handler)

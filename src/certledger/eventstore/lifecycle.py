@@ -225,7 +225,7 @@ def _revocation_in_force(state: State, now: datetime) -> bool:
 
 
 def _name(data: Issued) -> str:
-    return f"{data.common_name!r} (SHA-256 {data.sha256[:16]}…, issuer {data.issuer or 'empty'})"
+    return f"{(data.common_name or data.issuer or '')!r} (SHA-256 {data.sha256[:16]}…)"
 
 
 def evolve(state: State, event: Event) -> State:

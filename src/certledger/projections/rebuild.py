@@ -94,7 +94,7 @@ def _mend(scratch: Scratch, pair: Pair, low: int, high: int) -> list[Difference]
     mended = scratch.locked(lambda: list(mend_range(scratch, pair, low, high)))
     if mended:
         kinds = Counter(difference.kind for difference in mended)
-        logger.warning(
+        logger.info(
             "mended the table %s between the keys %d and %d: %s",
             pair.table.name,
             min(difference.key for difference in mended),
