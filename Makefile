@@ -19,7 +19,7 @@ PIP := $(PY) -m pip --disable-pip-version-check
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.stamp-runtime ## set up, then run the main job on real input
+demo: $(VENV)/.stamp-demo ## set up, then run the main job on real input
 	@$(VENV)/bin/certledger demo
 
 test: $(VENV)/.stamp-test ## set up, then run the tests that need nothing but pip
@@ -77,7 +77,7 @@ $(VENV)/.stamp-runtime: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@$(PIP) install -q -c constraints.txt --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.stamp-test $(VENV)/.stamp-lint $(VENV)/.stamp-docs: $(VENV)/.stamp-%: $(VENV)/.stamp-runtime
+$(VENV)/.stamp-demo $(VENV)/.stamp-test $(VENV)/.stamp-lint $(VENV)/.stamp-docs: $(VENV)/.stamp-%: $(VENV)/.stamp-runtime
 	@echo "installing what $* needs"
 	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[$*]'
 	@touch $@
