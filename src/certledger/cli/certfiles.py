@@ -128,7 +128,7 @@ def read_file(path: str, *, named: bool) -> Iterator[Item]:
     try:
         if not named and Path(path).is_symlink() and Path(path).is_dir():
             yield Skipped(path, "a link to a folder is not followed")
-        elif not named and not Path(path).is_dir() and not Path(path).stat().st_mode & stat.S_IFREG:
+        elif not named and not Path(path).is_dir() and not stat.S_ISREG(Path(path).stat().st_mode):
             # A named pipe would be waited on for ever. One that the user named is meant.
             yield Refused(path, "not a regular file")
         else:

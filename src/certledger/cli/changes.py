@@ -19,12 +19,24 @@ from certledger.cli.terminal import Bar, Terminal
 from certledger.cli.text import counted, moment, serial_text
 from certledger.errors import InvalidEvent, InvalidValue, NotARegistry
 from certledger.eventstore.cert_type import CertType
-from certledger.eventstore.event import Event
+from certledger.eventstore.event import Event, check_origin
 from certledger.eventstore.events import Deleted, Issued, Revoked
 
 
+def _origin(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        return value if value is None else check_origin(value)
+    except InvalidEvent as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
 @click.command()
-@click.option("--origin", metavar="NAME", help="The registry's name, part of every event.")
+@click.option(
+    "--origin",
+    metavar="NAME",
+    callback=_origin,
+    help="The registry's name, part of every event.",
+)
 @pass_session
 def init(session: Session, origin: str | None) -> None:
     """Make an empty registry.
