@@ -60,6 +60,9 @@ class Database:
         except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
             message = f"{_hidden(url)} is no database URL that can be used here: {error}"
             raise InvalidValue(message) from error
+        except ValueError:  # of a port or a time-out; its text may be of the password
+            message = f"{_hidden(url)} is no database URL: a number is wrong in it"
+            raise InvalidValue(message) from None
         self._retry_seconds = retry_seconds
         self._clock = clock
         self._in_memory = sqlite.is_in_memory(self.url)
@@ -70,7 +73,8 @@ class Database:
 
     def __str__(self) -> str:
         """Return the URL without its password."""
-        return self.url.render_as_string(hide_password=True)
+        secrets = {name: "***" for name in self.url.query if "pass" in name.lower()}
+        return self.url.update_query_dict(secrets).render_as_string(hide_password=True)
 
     @property
     def file(self) -> Path | None:
@@ -240,7 +244,7 @@ if hasattr(os, "register_at_fork"):
 def _make_engine(url: URL, retry_seconds: float) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url)
-    readable = sqlite.readable(url)
+    url = sqlite.connectable(url)
     if sqlite.is_in_memory(url):
         # One connection that callers take turns on: it is the database.
         engine = create_engine(
@@ -252,8 +256,8 @@ def _make_engine(url: URL, retry_seconds: float) -> Engine:
             connect_args={"check_same_thread": False},
         )
     else:
-        engine = create_engine(readable)
-    durable = not sqlite.is_in_memory(url) and readable.query.get("mode") != "ro"
+        engine = create_engine(url)
+    durable = not sqlite.is_in_memory(url) and not sqlite.is_opened_read_only(url)
     set_up = sqlite.SetUp(wait_seconds=min(10.0, retry_seconds), durable=durable)
     event.listen(engine, "connect", set_up)
     event.listen(engine, "begin", _begin)
@@ -280,4 +284,4 @@ def _reason(error: Exception) -> str:
 
 def _hidden(url: Any) -> str:
     text = str(url)
-    return text if "@" not in text else "the URL"
+    return "the URL" if "@" in text or "pass" in text.lower() else repr(text)

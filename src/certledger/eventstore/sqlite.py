@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
@@ -20,6 +20,8 @@ _SET_UP: Final = {"journal_mode": "WAL", "synchronous": "FULL", "foreign_keys": 
 _TRANSIENT: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _READ_ONLY: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 _PRIMARY_CODE = 0xFF
+_OWN_ARGUMENTS: Final = frozenset({"mode", "immutable", "cache", "vfs", "nolock", "psow"})
+"""Of SQLite's URI file names."""
 
 
 def is_in_memory(url: URL) -> bool:
@@ -35,25 +37,47 @@ def file_of(url: URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or is_in_memory(url):
         return None
     name = url.database or ""
-    return Path(name.removeprefix("file:"))
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
 
 
-def readable(url: URL) -> URL:
-    """Return a URL that can read a file on read-only ground: SQLite in WAL mode otherwise wants
-    to write beside it.
+def connectable(url: URL) -> URL:
+    """Return a URL by which SQLite sees its own arguments, such as `mode=ro`, and can read a file
+    on read-only ground: in WAL mode it otherwise wants to write beside it.
     """
+    name = url.database or ""
+    if name.startswith("file:"):
+        url = url.set(query={**url.query, "uri": "true"})
+    elif name not in {"", ":memory:"} and _OWN_ARGUMENTS & set(url.query):
+        url = _with_arguments(url, Path(name))
     path = file_of(url)
-    if path is None or not path.is_file() or (url.database or "").startswith("file:"):
+    if path is None or not path.is_file() or is_opened_read_only(url):
         return url
+    return _with_arguments(url, path, **_what_the_ground_allows(path))
+
+
+def is_opened_read_only(url: URL) -> bool:
+    """Tell whether the URL itself says that nothing is to be written."""
+    return url.query.get("mode") == "ro" or "immutable" in url.query
+
+
+def _what_the_ground_allows(path: Path) -> dict[str, str]:
     folder_writable = os.access(path.parent, os.W_OK)
     if os.access(path, os.W_OK) and folder_writable:
-        return url
-    query = {"uri": "true", "mode": "ro"}
+        return {}
     log = Path(f"{path}-wal")
     # `immutable` ignores the write-ahead log: right only where there is nothing in it.
     if not folder_writable and (not log.exists() or log.stat().st_size == 0):
-        query["immutable"] = "1"
-    return url.set(database=path.resolve().as_uri().replace("file://", "file:"), query=query)
+        return {"mode": "ro", "immutable": "1"}
+    return {"mode": "ro"}
+
+
+def _with_arguments(url: URL, path: Path, **arguments: str) -> URL:
+    if not arguments and not _OWN_ARGUMENTS & set(url.query):
+        return url
+    return url.set(
+        database=path.resolve().as_uri().replace("file://", "file:"),
+        query={**url.query, **arguments, "uri": "true"},
+    )
 
 
 class SetUp:
