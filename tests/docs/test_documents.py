@@ -1,0 +1,98 @@
+"""Every command and every program in the documents is run, and prints what the page shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.page import ROOT, blocks, commands, pages, read_lines
+from tests.docs.runner import programs_missing, run_page
+
+PAGES = pages()
+
+LANGUAGES = {
+    "console": "commands after `$ ` and their output: run",
+    "python": "a program: run",
+    "output": "what the program before it printed: compared",
+    "json": "an entry of the log: read by test_reference.py",
+    "text": "neither command nor output: a drawing, a line of a file",
+    "{toctree}": "Sphinx's",
+    "{eval-rst}": "Sphinx's",
+}
+"""What a fenced block may be, so that no command escapes being run."""
+
+_COMPLETION = "docs/how-to/complete-in-the-shell.md"
+_BASH = '$ eval "$(_CERTLEDGER_COMPLETE=bash_source certledger)"'
+_ZSH = '$ eval "$(_CERTLEDGER_COMPLETE=zsh_source certledger)"'
+_FISH = "$ _CERTLEDGER_COMPLETE=fish_source certledger > ~/.config/fish/completions/certledger.fish"
+_ASKED = "test_reference.py checks the script that it asks for"
+NOT_RUN = {
+    ("README.md", "$ make demo"): "needs a clone and installs packages",
+    (_COMPLETION, _BASH): f"a line for ~/.bashrc; {_ASKED}",
+    (_COMPLETION, _ZSH): f"a line for ~/.zshrc; {_ASKED}",
+    (_COMPLETION, _FISH): f"for fish; {_ASKED}",
+}
+"""Page and first command of the blocks that are not run, with the reason that the page gives."""
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=[page.as_posix() for page in PAGES])
+
+
+@every_page
+def test_what_a_page_runs_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
+    missing = programs_missing(page)
+    if missing:
+        pytest.skip(f"there is no {' and no '.join(missing)} on the path")
+    folder, scratch = tmp_path / "folder", tmp_path / "scratch"
+    folder.mkdir()
+    scratch.mkdir()
+    wrong = [ran for ran in run_page(page, folder, scratch) if not ran.agrees]
+    told = [
+        f"{page}:{ran.start + 1}: {ran.what}\n--- shown\n"
+        + "\n".join(ran.shown)
+        + "\n--- printed\n"
+        + "\n".join(ran.actual)
+        for ran in wrong
+    ]
+    assert not told, "\n".join([*told, "`python -m tests.docs --update` writes what is printed"])
+
+
+@every_page
+def test_every_block_says_what_it_is(page: Path) -> None:
+    faults = [
+        f"line {block.start}: {block.language!r}"
+        for block in blocks(read_lines(page))
+        if block.language not in LANGUAGES
+    ]
+    assert faults == []
+
+
+@every_page
+def test_output_stands_after_the_command_or_program_that_printed_it(page: Path) -> None:
+    before = None
+    for block in blocks(read_lines(page)):
+        if block.language == "console":
+            list(commands(block))
+        if block.language == "output":
+            assert before == "python", f"line {block.start}"
+        before = block.language
+
+
+def test_only_the_listed_blocks_are_not_run() -> None:
+    found = {
+        (page.as_posix(), block.lines[0]): block.not_run
+        for page in PAGES
+        for block in blocks(read_lines(page))
+        if block.not_run is not None
+    }
+    assert found == NOT_RUN
+
+
+def test_no_page_shows_a_path_of_the_machine_that_ran_it() -> None:
+    faults = [
+        f"{page}:{number}"
+        for page in PAGES
+        for number, line in enumerate(read_lines(page), 1)
+        if "/tmp/" in line or str(ROOT) in line
+    ]
+    assert faults == []
