@@ -217,16 +217,3 @@ def test_a_named_pipe_in_a_folder_is_not_waited_on(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     (item,) = read_file(str(pipe), named=False)
     assert item == Refused(str(pipe), "not a regular file")
-
-
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
-def test_a_file_or_folder_that_must_not_be_read_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"x")
-    (tmp_path / "file").chmod(0)
-    (tmp_path / "folder").mkdir(mode=0)
-    items = [
-        item for path, named in files_of([str(tmp_path)]) for item in read_file(path, named=named)
-    ]
-    (tmp_path / "folder").chmod(0o700)
-    assert {type(item) for item in items} == {Refused}
-    assert all(isinstance(item, Refused) and "ermission" in item.reason for item in items)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,15 +73,6 @@ def test_a_registry_of_a_newer_format_names_what_to_do(run: Commands) -> None:
     run("init")
     run.edit("UPDATE alembic_version SET version_num = '9999'")
     assert "upgrade certledger" in run.fails("list")
-
-
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everything")
-def test_on_a_read_only_file_reading_works_and_writing_is_refused(run: Commands) -> None:
-    run.register(make_certificate(serial=1))
-    run.file.chmod(0o444)
-    for command in READING:
-        run(*command)
-    assert "cannot be written" in run.fails("revoke", 1)
 
 
 def test_a_clock_far_behind_the_log_is_refused(run: Commands) -> None:

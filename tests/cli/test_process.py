@@ -22,6 +22,7 @@ from tests.support.certificates import make_ca, make_certificate, pem
 from tests.support.cli import Commands
 
 COMMAND = [sys.executable, "-m", "certledger"]
+ROOT = Path(__file__).resolve().parents[2]
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -71,6 +72,18 @@ def filled(run: Commands) -> Commands:
         make_certificate("\x1b[31mred", serial=2**159 - 2),
     )
     return run
+
+
+def without_privileges(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command for which the permissions of files count even where root runs the tests."""
+    script = (
+        "from tests.support import privileges; privileges.drop(); "
+        "from certledger.cli.main import main; main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True, check=False, text=True, env=environment(PYTHONPATH=str(ROOT)),
+    )  # fmt: skip
 
 
 def test_the_module_runs_as_the_installed_command_does(run: Commands) -> None:
@@ -240,6 +253,43 @@ def test_names_that_the_encoding_lacks_do_not_stop_a_listing(run: Commands) -> N
         assert b"\\u6771\\u4eac.example" in result.stdout
         if form == "json":
             assert json.loads(result.stdout)[0]["common_name"] == "東京.example"
+
+
+def test_on_a_read_only_file_in_a_read_only_folder_reading_works_and_writing_is_refused(
+    run: Commands, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    shelved = Commands(folder / "registry.db")
+    shelved.register(make_certificate(serial=1))
+    (folder / "bundle.pem").unlink()
+    (tmp_path / "new.pem").write_bytes(pem(make_certificate(serial=2)))
+    for path in folder.iterdir():
+        path.chmod(0o444)
+    folder.chmod(0o555)
+    reading = ("list", "show 1", "expiring", "history 1", "log", "status", "drift", "verify")
+    for command in reading:
+        result = without_privileges("--db", shelved.url, *command.split())
+        assert result.returncode == 0, (command, result.stderr)
+    for command in ("revoke 1", "delete --serial 1", f"register {tmp_path / 'new.pem'}"):
+        result = without_privileges("--db", shelved.url, *command.split())
+        assert result.returncode == 1, command
+        assert "cannot be written" in result.stderr
+        assert result.stderr.count("\n") == 1
+    folder.chmod(0o755)
+
+
+def test_a_file_or_folder_that_must_not_be_read_is_refused(run: Commands, tmp_path: Path) -> None:
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    (folder / "closed.pem").touch(mode=0)
+    (folder / "hidden").mkdir(mode=0)
+    (folder / "open.pem").write_bytes(pem(make_certificate()))
+    result = without_privileges("--db", run.url, "register", str(folder))
+    assert result.returncode == 1
+    assert "read 3: 1 registered, 0 already there, 2 refused" in result.stdout
+    assert f"refused: {folder / 'closed.pem'}: Permission denied" in result.stderr
+    assert f"refused: {folder / 'hidden'}: " in result.stderr
 
 
 def test_the_shell_can_complete(run: Commands) -> None:
