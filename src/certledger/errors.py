@@ -16,6 +16,10 @@
     ├── UnknownEventType         the log holds an event type that this version does not know
     ├── ClockBehindLog           the clock is far behind the last entry of the log
     ├── CrlDisagreement          strict CRL: the table contradicts the log
+    ├── KeyRefused               a key file is open to others, damaged, or wants a passphrase
+    ├── EvidenceError            a proof, checkpoint, tile or policy does not hold
+    │   ├── MalformedEvidence    its bytes, or values for them, break the format
+    │   └── EvidenceRefused      it is well formed but does not verify
     └── StorageError             the database, not the request, is the problem
         ├── NotARegistry         the database is not a certledger registry
         ├── FormatTooNew         the registry was written by a newer version
@@ -170,6 +174,22 @@ class CrlDisagreement(LedgerError):
             f"the certificates table contradicts the log on serial {named}; no CRL was signed: "
             "see `certledger drift`, mend with `certledger rebuild`"
         )
+
+
+class KeyRefused(LedgerError):
+    """A key file cannot be made, or is open to others, damaged, or wants another passphrase."""
+
+
+class EvidenceError(LedgerError):
+    """A proof, a checkpoint, a tile or a policy does not hold."""
+
+
+class MalformedEvidence(EvidenceError):
+    """The bytes of a piece of evidence, or values for them, break its format."""
+
+
+class EvidenceRefused(EvidenceError):
+    """A piece of evidence is well formed but does not verify."""
 
 
 class StorageError(LedgerError):
