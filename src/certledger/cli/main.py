@@ -143,9 +143,11 @@ def cli(ctx: click.Context, db: str, actor: str | None, comment: str | None, deb
     terminal = Terminal()
     ctx.obj = Session(db, actor, comment, terminal)
     ctx.with_resource(library_messages(terminal, debug=debug))
-    # Zero and negative serial numbers are what real certificates have, and no news to the user.
+    # Zero and negative serial numbers and long names are what real certificates have, and no news
+    # to the user.
     ctx.with_resource(warnings.catch_warnings())
     warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+    warnings.filterwarnings("ignore", "Attribute's length must be")
 
 
 for command in (
