@@ -184,9 +184,20 @@ def test_a_bar_is_shown_on_a_terminal_where_the_work_is_long(
         "from certledger.cli.main import main; main()"
     )
     monkeypatch.setattr(sys.modules[__name__], "COMMAND", [sys.executable, "-c", hasty])
-    code, output = on_terminal(filled.url, "drift")
-    assert code == 0
-    assert "comparing" in output
+    bundle = filled.file.parent / "bundle.pem"
+    folder = filled.file.parent / "folder"
+    folder.mkdir()
+    for name in ("a.pem", "b.pem"):
+        (folder / name).write_bytes(bundle.read_bytes())
+    for command, words in (
+        (["drift"], "comparing"),
+        (["verify"], "verifying"),
+        (["register", str(bundle)], "registering"),
+        (["register", str(folder)], "registering"),
+    ):
+        code, output = on_terminal(filled.url, *command)
+        assert code == 0
+        assert words in output
     piped = subprocess.run(
         [*COMMAND, "--db", filled.url, "drift"],
         capture_output=True, check=True, text=True, env=environment(),

@@ -93,19 +93,23 @@ def register(
     """
     tally = Tally(session.terminal)
     with session.terminal.bar("registering") as bar:
-        items = _read_all(files, bar)
+        found = files_of(files)
+        # A bar counts files; certificates where there is one file, whose number nobody knows.
+        items = _read_all(found, bar if len(found) > 1 else None)
         if uuid is not None:
             items = _only_one(items)
         with session.ledger(create=True) as ledger:
             for outcome in ledger.issue_many(tally.registrations(items, key_type, uuid)):
                 tally.count(outcome)
+                if len(found) == 1:
+                    bar(tally.read, None)
     _sum_up(session.terminal, tally, uuid)
 
 
-def _read_all(paths: Sequence[str], bar: Bar) -> Iterator[Item]:
-    files = files_of(paths)
+def _read_all(files: Sequence[tuple[str, bool]], bar: Bar | None) -> Iterator[Item]:
     for done, (path, named) in enumerate(files):
-        bar(done, len(files))
+        if bar is not None:
+            bar(done, len(files))
         yield from read_file(path, named=named)
 
 
