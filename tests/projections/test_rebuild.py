@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from certledger.errors import ConstraintFailed, LogCorrupt
+from certledger.errors import ConstraintFailed, LogCorrupt, StorageUnavailable
 from certledger.ledger import Ledger
 from certledger.projections.compare import BrokenTable, Difference, rebuild
 from certledger.projections.models import CERTIFICATES, retired
@@ -324,6 +324,19 @@ def test_while_another_holds_the_lock_it_waits(long: Registry) -> None:
     assert reports[0].missing == 1
     long.ledger.rebuild()
     assert list(long.ledger.drift()) == []
+
+
+def test_where_another_keeps_the_lock_it_gives_up_and_can_be_run_again(
+    ledger: Ledger, url: str, file: Path, populated: Populated
+) -> None:
+    untouched = image(file)
+    with intruder(file) as sql:
+        sql.execute("DELETE FROM certificates")
+    with Ledger(url, retry_seconds=0.01) as impatient:
+        with intruder(file), pytest.raises(StorageUnavailable, match="locked"):
+            impatient.rebuild()
+        impatient.rebuild()
+    assert image(file) == untouched
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ LOWEST: Final = -(2**63)
 HIGHEST: Final = 2**63 - 1
 """No key lies outside of these, so that stray rows are found wherever they were put."""
 
-ROWS_AT_ONCE: Final = 500
+ROWS_AT_ONCE: Final = 2_000
 KEYS_AT_ONCE: Final = 5_000
 """How many differences are taken at a time, of rows that are read whole and of those of which the
 key is enough: what is in memory at once.
