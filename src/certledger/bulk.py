@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Final
 
@@ -31,7 +30,8 @@ from certledger.eventstore.events import Issued
 from certledger.eventstore.lifecycle import Expire, Issue
 from certledger.eventstore.times import naive_utc
 from certledger.projections.projector import remove_stray
-from certledger.projections.queries import due
+from certledger.projections.queries import Due, due
+from certledger.projections.rows import row_by_log
 from certledger.unit_of_work import Context, UnitOfWork, recorded_before
 
 BATCH: Final = 1_000
@@ -154,13 +154,13 @@ def expire_due(
     says. Raises `StorageError`; what `progress` was told before stays done.
     """
     now = naive_utc(context.clock())
-    after = (datetime.min, 0)  # noqa: DTZ901 # columns are naive
+    after: Due | None = None
     total = 0
     while True:
         candidates = database.read(lambda connection, a=after: due(connection, now, a, BATCH))  # type: ignore[misc] # binds the loop's value
         if not candidates:
             return total
-        after = (candidates[-1][0], candidates[-1][1])
+        after = candidates[-1]
         ids = [context.new_id() for _ in candidates]
         count, notes = database.write(
             lambda connection, retrying, c=candidates, i=ids: _expire_batch(  # type: ignore[misc] # binds the loop's values
@@ -176,7 +176,7 @@ def expire_due(
 def _expire_batch(
     connection: Connection,
     retrying: bool,
-    candidates: Sequence[tuple[datetime, int, str]],
+    candidates: Sequence[Due],
     ids: Sequence[str],
     context: Context,
     actor: Actor,
@@ -184,15 +184,28 @@ def _expire_batch(
     unit = UnitOfWork(connection, context)
     strays: list[str] = []
     count = 0
-    for (_, row_id, serial), event_id in zip(candidates, ids, strict=True):
+    for candidate, event_id in zip(candidates, ids, strict=True):
         if retrying and recorded_before(connection, event_id) is not None:
             count += 1
-        elif not _DECIMAL.fullmatch(serial) or not unit.state(int(serial)).present:
-            strays += remove_stray(connection, row_id)
-        else:
-            try:
-                unit.execute(Expire(int(serial), comment=actor.comment), event_id, actor)
-                count += 1
-            except (IllegalTransition, UnknownSerial):
-                unit.mend(int(serial))
+            continue
+        serial = _present_serial(unit, connection, candidate)
+        if serial is None:
+            strays += remove_stray(connection, candidate.id)
+            continue
+        try:
+            unit.execute(Expire(serial, comment=actor.comment), event_id, actor)
+            count += 1
+        except (IllegalTransition, UnknownSerial):
+            unit.mend(serial)
     return count, strays + unit.finish()
+
+
+def _present_serial(unit: UnitOfWork, connection: Connection, candidate: Due) -> int | None:
+    """Return the serial number of the present certificate that a row is of, by its own words or
+    else by its id; None where there is none.
+    """
+    text = candidate.serial_number
+    if isinstance(text, str) and _DECIMAL.fullmatch(text) and unit.state(int(text)).present:
+        return int(text)
+    row = row_by_log(connection, candidate.id)
+    return None if row is None else int(row["serial_number"])

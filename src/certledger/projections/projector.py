@@ -24,6 +24,7 @@ from certledger.projections.rows import (
     INSERT_RETIRED,
     Row,
     certificate_row,
+    has_row,
     retired_row,
     row_by_log,
     set_rows,
@@ -143,7 +144,10 @@ def _mend(connection: Connection, before: State, after: State) -> list[str]:
     row = certificate_row(after)
     if row is not None:
         wanted[row["id"]] = row
-    found = _describe(connection, certificate_row(before))
+    old = certificate_row(before)
+    found = _describe(connection, old)
+    if row is not None and (old is None or old["id"] != row["id"]) and has_row(connection, row):
+        found.append(f"row {row['id']} was there before its certificate")
     complete = with_holders(connection, wanted, [serial])
     set_rows(connection, complete)
     strays = sorted(set(complete) - set(wanted))

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     and_,
@@ -17,10 +18,13 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    type_coerce,
     union_all,
 )
+from sqlalchemy.types import NullType
 
 from certledger.eventstore.cert_type import CertType
+from certledger.eventstore.sqlite_checks import values_as_stored
 from certledger.eventstore.statement import Statement
 from certledger.projections.models import CERTIFICATES, CertificateRecord, record_of, retired
 from certledger.projections.status import CertificateStatus
@@ -62,18 +66,25 @@ _EXPIRING: Final = Statement(
     )
     .order_by(_C.not_valid_after, _C.id)
 )
-_DUE: Final = Statement(
-    select(_C.not_valid_after, _C.id, _C.serial_number)
-    .where(
-        _C.status == _VALID,
-        _C.not_valid_after < bindparam("now"),
-        or_(
-            _C.not_valid_after > bindparam("after_end"),
-            and_(_C.not_valid_after == bindparam("same_end"), _C.id > bindparam("after_id")),
-        ),
+# Ends are compared and given back as they are stored: an edited one may be no date at all.
+_stored_end = type_coerce(_C.not_valid_after, NullType())
+
+
+def _due(*past: ColumnElement[bool]) -> Statement:
+    return Statement(
+        select(_stored_end, _C.id, _C.serial_number)
+        .where(_C.status == _VALID, _C.not_valid_after < bindparam("now"), *past)
+        .order_by(_C.not_valid_after, _C.id)
+        .limit(bindparam("limit"))
     )
-    .order_by(_C.not_valid_after, _C.id)
-    .limit(bindparam("limit"))
+
+
+_DUE_FIRST: Final = _due()
+_DUE_NEXT: Final = _due(
+    or_(
+        _stored_end > bindparam("after_end", type_=NullType()),
+        and_(_stored_end == bindparam("same_end", type_=NullType()), _C.id > bindparam("after_id")),
+    )
 )
 _COUNTS: Final = Statement(select(_C.status, func.count()).group_by(_C.status))
 _COUNT_RETIRED: Final = Statement(select(func.count()).select_from(retired))
@@ -159,15 +170,29 @@ def expiring(connection: Connection, now: datetime, until: datetime) -> list[Cer
     return [record_of(row) for row in _EXPIRING.rows(connection, now=now, until=until)]
 
 
-def due(
-    connection: Connection, now: datetime, after: tuple[datetime, int], limit: int
-) -> list[tuple[datetime, int, str]]:
-    """Return (end, id, serial number) of rows that say valid though their end is before `now`,
-    in that order, past the (end, id) `after`: candidates for the sweep.
+class Due(NamedTuple):
+    """A row that says valid though its end is past: a candidate for the sweep."""
+
+    end: Any
+    """As it is stored."""
+    id: int
+    serial_number: Any
+    """Decimal text, unless somebody edited it."""
+
+
+def due(connection: Connection, now: datetime, after: Due | None, limit: int) -> list[Due]:
+    """Return the rows that say valid though their end is before `now` (naive UTC), by end and id,
+    past the row `after`.
     """
-    end, row_id = after
-    rows = _DUE.rows(connection, now=now, after_end=end, same_end=end, after_id=row_id, limit=limit)
-    return [(row[0], row[1], row[2]) for row in rows]
+    with values_as_stored(connection):
+        if after is None:
+            rows = _DUE_FIRST.rows(connection, now=now, limit=limit)
+        else:
+            end, row_id, _ = after
+            rows = _DUE_NEXT.rows(
+                connection, now=now, after_end=end, same_end=end, after_id=row_id, limit=limit
+            )
+    return [Due(*row) for row in rows]
 
 
 def revoked(connection: Connection, now: datetime, since: datetime) -> list[RevokedRow]:

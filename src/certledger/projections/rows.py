@@ -97,6 +97,11 @@ def retired_row(before: State, deleted: Event) -> Row:
     }
 
 
+def has_row(connection: Connection, row: Row) -> bool:
+    """Tell whether there is a row with the id of this one."""
+    return bool(_HAS_ID.rows(connection, at_id=row["id"]))
+
+
 def set_rows(connection: Connection, wanted: Mapping[int, Row | None]) -> None:
     """Make the rows with these ids look as wanted; None: no such row.
 
