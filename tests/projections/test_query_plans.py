@@ -41,7 +41,10 @@ def plan_of(ledger: Ledger, query: Callable[[Connection], object]) -> str:
         (lambda c: queries.list_certificates(c, {"status": "valid"}, 100, 0), "status_id"),
         (lambda c: queries.list_certificates(c, {"key_type": "ca"}, 100, 0), "key_type_id"),
         (lambda c: queries.expiring(c, NOW, NOW), "status_not_valid_after"),
-        (lambda c: queries.due(c, NOW, (PAST, 0, "1"), 10), "status_not_valid_after"),
+        (
+            lambda c: queries.due(c, NOW, queries.Due(str(PAST), 0, "1"), 10),
+            "status_not_valid_after",
+        ),
         (lambda c: queries.revoked(c, NOW, PAST), "revocation_date"),
         (queries.counts, "status_id"),
     ],
