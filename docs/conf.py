@@ -10,7 +10,6 @@ version = release = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
     "sphinx_click",
 ]
 exclude_patterns = ["_build"]
@@ -18,8 +17,14 @@ exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
+# Docstrings write code between single backticks.
+default_role = "code"
+
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_preserve_defaults = True
+autodoc_typehints = "signature"
+maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
 
 html_theme = "furo"
 html_title = f"certledger {release}"
