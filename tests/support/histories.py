@@ -27,7 +27,8 @@ class Prepared:
         return f"<serial {self.said.serial}, {self.said.name!r}, until {self.said.end}>"
 
 
-def _prepare(serial: int, name: str | None, ends: timedelta, *, begins: int = 1) -> Prepared:
+def prepare(serial: int, name: str | None, ends: timedelta, *, begins: int = 1) -> Prepared:
+    """A certificate that begins so many days before `START` and ends so long after it."""
     start, end = START - timedelta(days=begins), START + ends
     certificate = make_certificate(name, serial=serial, start=start, end=end)
     text = pem(certificate).decode("ascii")
@@ -38,18 +39,18 @@ def _prepare(serial: int, name: str | None, ends: timedelta, *, begins: int = 1)
 _LONG = 2**159 - 1
 
 CERTIFICATES = [
-    _prepare(1, "alpha", timedelta(days=90)),
-    _prepare(1, "alpha", timedelta(days=200), begins=2),
-    _prepare(2, "alpha", timedelta(days=90), begins=3),
-    _prepare(2, "beta", timedelta(minutes=10)),
-    _prepare(3, "alpha", timedelta(hours=1)),
-    _prepare(3, "beta", timedelta(days=2)),
-    _prepare(4, "alpha", timedelta(days=-1), begins=100),
-    _prepare(4, "beta", timedelta(minutes=1)),
-    _prepare(5, "beta", timedelta(days=365)),
-    _prepare(5, None, timedelta(days=1)),
-    _prepare(_LONG, "beta", timedelta(seconds=0)),
-    _prepare(_LONG, "alpha", timedelta(days=30)),
+    prepare(1, "alpha", timedelta(days=90)),
+    prepare(1, "alpha", timedelta(days=200), begins=2),
+    prepare(2, "alpha", timedelta(days=90), begins=3),
+    prepare(2, "beta", timedelta(minutes=10)),
+    prepare(3, "alpha", timedelta(hours=1)),
+    prepare(3, "beta", timedelta(days=2)),
+    prepare(4, "alpha", timedelta(days=-1), begins=100),
+    prepare(4, "beta", timedelta(minutes=1)),
+    prepare(5, "beta", timedelta(days=365)),
+    prepare(5, None, timedelta(days=1)),
+    prepare(_LONG, "beta", timedelta(seconds=0)),
+    prepare(_LONG, "alpha", timedelta(days=30)),
 ]
 """Two for each serial number; common names and ends are shared between them."""
 
