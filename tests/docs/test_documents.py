@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -94,5 +95,41 @@ def test_no_page_shows_a_path_of_the_machine_that_ran_it() -> None:
         for page in PAGES
         for number, line in enumerate(read_lines(page), 1)
         if "/tmp/" in line or str(ROOT) in line
+    ]
+    assert faults == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_the_links_of_the_pages_outside_of_sphinx_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_page_of_the_documents_but_decisions_is_linked_from_another() -> None:
+    linked = {
+        (ROOT / page.parent / link).resolve()
+        for page in PAGES
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", "\n".join(read_lines(page)))
+    }
+    alone = [
+        page.as_posix()
+        for page in PAGES
+        if "docs" in page.parts
+        and "decisions" not in page.parts
+        and page.name != "index.md"
+        and (ROOT / page).resolve() not in linked
+    ]
+    assert alone == []
+
+
+def test_no_command_hides_in_a_block_of_text() -> None:
+    faults = [
+        f"{page}:{block.start + 1 + at}"
+        for page in PAGES
+        for block in blocks(read_lines(page))
+        if block.language in {"text", "output"}
+        for at, line in enumerate(block.lines)
+        if line.startswith("$ ")
     ]
     assert faults == []
