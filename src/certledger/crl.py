@@ -12,7 +12,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from certledger.crl_issuer import Issuer
-from certledger.errors import ConcurrencyConflict, CrlDisagreement, InvalidValue, LogCorrupt
+from certledger.errors import (
+    ConcurrencyConflict,
+    CrlDisagreement,
+    InvalidCertificate,
+    InvalidValue,
+    LogCorrupt,
+)
 from certledger.eventstore.actor import Actor
 from certledger.eventstore.append import REFUSED_AFTER, NewEvent, Tail
 from certledger.eventstore.database import Database
@@ -205,7 +211,7 @@ def next_update(this_update: datetime, days: int) -> datetime:
 def sign_crl(issuer: Issuer, content: CrlContent, due: datetime) -> x509.CertificateRevocationList:
     """Sign a CRL (version 2, RFC 5280 §5.1 and §5.2); `due` is its nextUpdate.
 
-    Raises `InvalidValue` for a negative serial number, which no CRL can list.
+    Raises `InvalidCertificate` for a negative serial number, which `cryptography` cannot list.
     """
     extensions = [
         _extension(_authority_key_identifier(issuer)),
@@ -224,8 +230,11 @@ def sign_crl(issuer: Issuer, content: CrlContent, due: datetime) -> x509.Certifi
 
 def _revoked_certificate(entry: CrlEntry) -> x509.RevokedCertificate:
     if entry.serial < 0:
-        message = f"serial {entry.serial}: a CRL cannot list a negative serial number"
-        raise InvalidValue(message)
+        message = (
+            f"serial {entry.serial}: it is revoked, but no CRL can list a negative serial number "
+            "here; no CRL was signed, as one without it would call it good"
+        )
+        raise InvalidCertificate(message)
     extensions: list[x509.Extension[x509.ExtensionType]] = []
     if entry.reason_code != UNSPECIFIED:
         # RFC 5280 §5.3.1: absent instead of unspecified.

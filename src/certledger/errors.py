@@ -24,6 +24,7 @@
         ├── NotARegistry         the database is not a certledger registry
         ├── FormatTooNew         the registry was written by a newer version
         ├── ReadOnlyRegistry     the registry cannot be written
+        ├── BrokenTable          a table of the read model is not built as it must be
         ├── ConstraintFailed     a constraint of the database refused the change
         ├── LogCorrupt           what the log holds contradicts itself
         ├── UnreadableValue      a table holds a value that no registry writes
@@ -159,8 +160,8 @@ class ClockBehindLog(LedgerError):
         self.head = head
         super().__init__(
             f"the clock reads {clock:%Y-%m-%d %H:%M:%S}Z but the last entry was recorded at "
-            f"{head:%Y-%m-%d %H:%M:%S}Z; set the clock, or open the registry with "
-            "allow_clock_behind=True when the log's time is the wrong one"
+            f"{head:%Y-%m-%d %H:%M:%S}Z; set the clock, or, when the log's time is the wrong one, "
+            "allow it (allow_clock_behind, on the command line --allow-clock-behind)"
         )
 
 
@@ -212,6 +213,18 @@ class FormatTooNew(StorageError):
 
 class ReadOnlyRegistry(StorageError):
     """The registry can be read here but not written."""
+
+
+class BrokenTable(StorageError):
+    """A table of the read model is missing or not built as this version builds it."""
+
+    def __init__(self, table: str, faults: list[str]) -> None:
+        self.table = table
+        self.faults = tuple(faults)
+        super().__init__(
+            f"the table {table} is not built as it must be: {'; '.join(faults)}; "
+            "make it anew from the log with `certledger rebuild --recreate`"
+        )
 
 
 class ConstraintFailed(StorageError):

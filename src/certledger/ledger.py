@@ -29,7 +29,7 @@ from certledger.eventstore.event import Event, check_origin
 from certledger.eventstore.events import EVENT_TYPES, Deleted
 from certledger.eventstore.head import Head, name_log, read_head
 from certledger.eventstore.lifecycle import Command, Delete, Issue, Revoke, stream_of
-from certledger.eventstore.reader import END, LogQuery, position_at, read_log, read_stream
+from certledger.eventstore.reader import END, PAGE, LogQuery, position_at, read_log, read_stream
 from certledger.eventstore.reasons import reason_name
 from certledger.eventstore.times import Clock, naive_utc, utc_now
 from certledger.projections import compare, queries
@@ -347,6 +347,25 @@ class Ledger:
         return self.database.read(
             lambda c: queries.list_certificates(c, filters, count, min(offset, END))
         )
+
+    def each(
+        self, *, status: object = None, key_type: object = None
+    ) -> Iterator[CertificateRecord]:
+        """Yield all certificates, newest first, in pages: a short read transaction for each.
+
+        Raises `InvalidValue` for an unknown status or key type.
+        """
+        filters = _filters(status, key_type)
+
+        def pages() -> Iterator[CertificateRecord]:
+            below = END
+            while page := self.database.read(
+                lambda c, at=below: queries.page_below(c, filters, at, PAGE)  # type: ignore[misc] # binds the loop's value
+            ):
+                yield from page
+                below = page[-1].id
+
+        return pages()
 
     def count(self, *, status: object = None, key_type: object = None) -> int:
         """Return how many certificates `list` has. Raises `InvalidValue`."""

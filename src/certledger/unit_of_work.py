@@ -61,6 +61,8 @@ class UnitOfWork:
         self.tail = Tail(connection, context.clock, allow_clock_behind=context.allow_clock_behind)
         self._states: dict[int, State] = {}
         self._changes: list[Change] = []
+        self._given: dict[str, int] = {}
+        """uuid to the serial number that was given it here last."""
         self._notes: list[str] = []
 
     def state(self, serial: int) -> State:
@@ -77,24 +79,26 @@ class UnitOfWork:
         """
         before = self.state(command.serial)
         data = decide(before, command, self.tail.now)
-        if isinstance(command, Issue) and command.data.uuid is not None:
-            self._require_free(command.data.uuid)
+        uuid = data.uuid_taken
+        if uuid is not None:
+            self._require_free(uuid)
         new = NewEvent(stream_of(command.serial), data, actor, event_id)
         (event,) = self.tail.append([new], expected_version=before.version)
         after = self._states[command.serial] = evolve(before, event)
         self._changes.append(Change(event, before, after))
+        if uuid is not None:
+            self._given[uuid] = command.serial
         return event
 
     def holder_of(self, uuid: str) -> int | None:
         """Return the serial number of the present certificate with a uuid, None where there is
         none. Decided on the log: the table's uuids may have been edited.
         """
-        for change in self._changes:
-            state = self._states[change.after.certificate.serial]
-            if state.present and state.certificate.uuid == uuid:
-                return state.certificate.serial
-        for subject in subjects_with_uuid(self._connection, uuid):
-            serial = int(subject.partition("/")[2])
+        subjects = subjects_with_uuid(self._connection, uuid)
+        serials = [int(subject.partition("/")[2]) for subject in subjects]
+        if uuid in self._given:
+            serials.append(self._given[uuid])
+        for serial in serials:
             state = self.state(serial)
             if state.present and state.certificate.uuid == uuid:
                 return serial

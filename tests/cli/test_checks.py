@@ -139,6 +139,23 @@ def test_a_changed_entry_is_a_finding_with_its_seq(filled: Commands) -> None:
     assert "certledger verify" in filled.fails("log")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE log_head SET frontier = x'00'",
+        "UPDATE log_head SET size = size - 1",
+        "UPDATE log_head SET root = 'text'",
+        "UPDATE log_head SET recorded_at = NULL",
+        "DELETE FROM log_head",
+    ],
+)
+def test_a_damaged_head_is_a_finding_and_stops_no_check(filled: Commands, damage: str) -> None:
+    raw.edit(filled.file, damage)
+    kinds = {finding["kind"] for finding in filled.json("verify", code=1)}
+    assert any(kind.startswith("head-") for kind in kinds), kinds
+    assert "finding" in filled("verify", code=1).stdout.splitlines()[-1]
+
+
 # could not run
 
 

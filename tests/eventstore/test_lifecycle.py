@@ -193,8 +193,8 @@ def test_another_certificate_under_a_present_serial_is_refused_with_both_names()
         .when_issued(sha256=OTHER, common_name="intruder", issuer=None)
         .then_raises(
             DuplicateSerial,
-            match=r"present 'device\.example\.org' \(SHA-256 a1a1.*CN=Test CA\), refused 'intruder'"
-            r" \(SHA-256 b2b2.*issuer empty\)",
+            match=r"present 'device\.example\.org' \(SHA-256 a1a1.*\), refused 'intruder'"
+            r" \(SHA-256 b2b2.*\)",
         )
     )
     assert isinstance(error, DuplicateSerial)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from certledger import Ledger
 from certledger.crl import CrlContent, Issuer, sign_crl
 from certledger.crl_issuer import PrivateKey
-from certledger.errors import ClockBehindLog, InvalidValue
+from certledger.errors import ClockBehindLog, InvalidCertificate
 from certledger.eventstore.reasons import CODE_BY_NAME
 from certledger.projections.crl_entries import CrlEntry
 from certledger.unit_of_work import random_id
@@ -135,7 +135,7 @@ def test_serials_are_listed_that_rfc_5280_allows_no_ca_to_issue() -> None:
 
 def test_a_negative_serial_cannot_be_listed_and_is_named() -> None:
     issuer = Issuer(OURS.certificate, OURS.key)
-    with pytest.raises(InvalidValue, match="serial -5"):
+    with pytest.raises(InvalidCertificate, match="serial -5"):
         sign_crl(issuer, content(-5), datetime(2026, 1, 8, tzinfo=UTC))
 
 

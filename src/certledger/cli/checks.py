@@ -10,10 +10,12 @@ from typing import Final
 import click
 from rich.text import Text
 
+from certledger import Ledger
 from certledger.cli.failures import FAILED, CheckingCommand
 from certledger.cli.output import Listing, format_option, write
 from certledger.cli.session import Session, pass_session
 from certledger.cli.text import counted, safe, serial_fields
+from certledger.errors import LogCorrupt
 from certledger.projections.compare import Difference
 from certledger.projections.finding import Finding
 
@@ -85,16 +87,23 @@ def verify(session: Session, form: str) -> None:
     """
     levels: Counter[str] = Counter()
     with session.ledger() as ledger, session.terminal.bar("verifying") as bar:
-        size = ledger.head().size
+        size = _size(ledger)
         found = bar.aside(ledger.verify(bar))
         write(FINDINGS, _counted(found, levels), form, session.terminal)
     if form == "table":
-        entries = counted(size, "entry", "entries")
+        entries = "the log" if size is None else counted(size, "entry", "entries")
         result = counted(levels["finding"], "finding") if levels["finding"] else "no findings"
         notes = f", {counted(levels['note'], 'note')}" if levels["note"] else ""
         session.terminal.say(f"verified {entries}: {result}{notes}")
     if levels["finding"]:
         click.get_current_context().exit(FAILED)
+
+
+def _size(ledger: Ledger) -> int | None:
+    try:
+        return ledger.head().size
+    except LogCorrupt:
+        return None  # a finding will say so
 
 
 def _counted(found: Iterable[Finding], levels: Counter[str]) -> Iterator[Finding]:

@@ -135,13 +135,25 @@ def silence(stream: IO[str]) -> None:
 @click.option(
     "--comment", metavar="WHY", help="Why: free text, a ticket; recorded with each change."
 )
+@click.option(
+    "--allow-clock-behind",
+    is_flag=True,
+    help="Record although the clock is more than a day behind the log's last entry.",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks, and what the library logs.")
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
-def cli(ctx: click.Context, db: str, actor: str | None, comment: str | None, debug: bool) -> None:
+def cli(
+    ctx: click.Context,
+    db: str,
+    actor: str | None,
+    comment: str | None,
+    allow_clock_behind: bool,
+    debug: bool,
+) -> None:
     """A certificate registry in which every change is an event in one append-only log."""
     terminal = Terminal()
-    ctx.obj = Session(db, actor, comment, terminal)
+    ctx.obj = Session(db, actor, comment, allow_clock_behind, terminal)
     ctx.with_resource(library_messages(terminal, debug=debug))
     # Zero and negative serial numbers and long names are what real certificates have, and no news
     # to the user.

@@ -22,6 +22,7 @@ class Session:
     db: str
     actor: str | None
     comment: str | None
+    allow_clock_behind: bool
     terminal: Terminal
 
     @contextmanager
@@ -33,7 +34,12 @@ class Session:
         self._check_url()
         with (
             acting_as(self.actor, comment=self.comment),
-            Ledger(self.db, create=create, origin=origin) as ledger,
+            Ledger(
+                self.db,
+                create=create,
+                origin=origin,
+                allow_clock_behind=self.allow_clock_behind,
+            ) as ledger,
         ):
             yield ledger
 

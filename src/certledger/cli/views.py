@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 
 import click
 from rich.text import Text
@@ -19,6 +20,7 @@ from certledger.cli.text import counted, iso, moment, safe, safe_lines, serial_t
 from certledger.eventstore.cert_type import CertType
 from certledger.eventstore.event import Event
 from certledger.ledger import Status
+from certledger.projections.models import CertificateRecord
 from certledger.projections.status import CertificateStatus
 
 _STATUSES = [status.value for status in CertificateStatus if status != CertificateStatus.UNKNOWN]
@@ -56,9 +58,13 @@ def list_(
 ) -> None:
     """List certificates, newest first."""
     with session.ledger() as ledger:
-        found = ledger.list(status=status, key_type=key_type, limit=limit or None, offset=offset)
-        write(records.listing("no certificates"), found, form, session.terminal)
-        if limit and len(found) == limit:
+        found: Iterable[CertificateRecord]
+        if limit:
+            found = ledger.list(status=status, key_type=key_type, limit=limit, offset=offset)
+        else:
+            found = islice(ledger.each(status=status, key_type=key_type), offset, None)
+        shown = write(records.listing("no certificates"), found, form, session.terminal)
+        if limit and shown == limit:
             _tell_of_more(
                 session.terminal, offset + limit, ledger.count(status=status, key_type=key_type)
             )

@@ -21,10 +21,7 @@ from certledger.errors import (
     InvalidValue,
     LedgerError,
     LogCorrupt,
-    NotARegistry,
-    ReadOnlyRegistry,
     StorageUnavailable,
-    UnreadableValue,
 )
 from certledger.eventstore import sqlite
 
@@ -65,6 +62,7 @@ class Database:
             raise InvalidValue(message) from None
         self._retry_seconds = retry_seconds
         self._clock = clock
+        self._is_sqlite = self.engine.dialect.name == "sqlite"
         self._in_memory = sqlite.is_in_memory(self.url)
         self._write_lock = threading.Lock()
         self._writer: Connection | None = None
@@ -204,7 +202,7 @@ class Database:
             raise self._translated(error) from error
 
     def _is_transient(self, error: Exception) -> bool:
-        if self.engine.dialect.name == "sqlite":
+        if self._is_sqlite:
             return sqlite.is_transient(_driver_exception(error))
         return bool(getattr(error, "connection_invalidated", False))
 
@@ -215,17 +213,8 @@ class Database:
             if text.startswith("log_"):  # the triggers of the log
                 return LogCorrupt(text)
             return ConstraintFailed(f"{self} refused the change: {text}")
-        if self.engine.dialect.name == "sqlite":
-            if sqlite.is_read_only(original):
-                return ReadOnlyRegistry(
-                    f"{self} cannot be written: {original}; check the permissions of the file "
-                    "and its folder"
-                )
-            if sqlite.is_undecodable(original):
-                return UnreadableValue(str(original))
-            if sqlite.is_no_database(original):
-                return NotARegistry(f"{self} is not an SQLite database; give another file")
-        return StorageUnavailable(f"{self}: {_reason(error)}")
+        known = sqlite.explain(original, str(self)) if self._is_sqlite else None
+        return known or StorageUnavailable(f"{self}: {_reason(error)}")
 
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()

@@ -37,6 +37,7 @@ _KINDS: Final[dict[str, tuple[type, ...]]] = {
 }
 """What `_COLUMNS` hold; SQLite stores any value in any column."""
 _READ: Final = Statement(select(*_COLUMNS))
+_FORMAT: Final = Statement(select(log_head.c.format))
 # On SQLite BEGIN IMMEDIATE is the lock; elsewhere this row's lock puts the writers in order.
 _LOCK: Final = Statement(select(*_COLUMNS).with_for_update())
 _INSERT: Final = Statement(
@@ -91,6 +92,12 @@ def read_head(connection: Connection) -> Head:
     Raises `LogCorrupt` where its row is missing or is not what the log wrote.
     """
     return _head(connection, _READ)
+
+
+def read_format(connection: Connection) -> int:
+    """Return the format of the log, 0 where the head does not tell."""
+    rows = _FORMAT.rows(connection)
+    return rows[0][0] if len(rows) == 1 and isinstance(rows[0][0], int) else 0
 
 
 def lock_head(connection: Connection) -> Head:

@@ -11,7 +11,13 @@ from urllib.parse import quote, unquote, urlsplit
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from certledger.errors import StorageUnavailable
+from certledger.errors import (
+    NotARegistry,
+    ReadOnlyRegistry,
+    StorageError,
+    StorageUnavailable,
+    UnreadableValue,
+)
 
 DURABLE: Final = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 """What `PRAGMA` must read back on every connection to a file; synchronous 2 is FULL."""
@@ -64,11 +70,14 @@ def _what_the_ground_allows(path: Path) -> dict[str, str]:
     folder_writable = os.access(path.parent, os.W_OK)
     if os.access(path, os.W_OK) and folder_writable:
         return {}
-    log = Path(f"{path}-wal")
     # `immutable` ignores the write-ahead log: right only where there is nothing in it.
-    if not folder_writable and (not log.exists() or log.stat().st_size == 0):
+    if not folder_writable and _is_empty(Path(f"{path}-wal")):
         return {"mode": "ro", "immutable": "1"}
     return {"mode": "ro"}
+
+
+def _is_empty(file: Path) -> bool:
+    return not file.exists() or file.stat().st_size == 0
 
 
 def _with_arguments(url: URL, path: Path, **arguments: str) -> URL:
@@ -126,6 +135,8 @@ def peek_tables(path: Path) -> frozenset[str] | None:
     Raises `sqlite3.DatabaseError` for a file that is not an SQLite database.
     """
     uri = f"file:{quote(str(path.resolve()))}?mode=ro"
+    if _is_empty(Path(f"{path}-wal")):
+        uri += "&immutable=1"  # otherwise a file in WAL mode gets files beside it
     try:
         connection = sqlite3.connect(uri, uri=True)
         try:
@@ -171,14 +182,36 @@ def is_read_only(error: BaseException) -> bool:
     return _code(error) in _READ_ONLY
 
 
+def cannot_open(error: BaseException) -> bool:
+    """Tell whether the file cannot be opened or made at all."""
+    return _code(error) == sqlite3.SQLITE_CANTOPEN
+
+
 def is_no_database(error: BaseException) -> bool:
     """Tell whether the file is not an SQLite database."""
     return _code(error) == sqlite3.SQLITE_NOTADB
 
 
-def is_undecodable(error: BaseException) -> bool:
-    """Tell whether a stored text is no UTF-8; the driver gives this error no code."""
-    return str(error).startswith("Could not decode to UTF-8")
+def explain(error: BaseException, database: str) -> StorageError | None:
+    """Return what an error of the driver means for its database, with what to do; None where it
+    has no meaning of its own.
+    """
+    if is_read_only(error):
+        return ReadOnlyRegistry(
+            f"{database} cannot be written: {error}; check the permissions of the file and its "
+            "folder"
+        )
+    if cannot_open(error):
+        return StorageUnavailable(
+            f"{database} cannot be opened: see that its folder exists, that it is no folder "
+            "itself, and that you may read it"
+        )
+    if is_no_database(error):
+        return NotARegistry(f"{database} is not an SQLite database; give another file")
+    # Stored text that is no UTF-8; the driver gives this error no code.
+    if str(error).startswith("Could not decode to UTF-8"):
+        return UnreadableValue(str(error))
+    return None
 
 
 def _code(error: BaseException) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from certledger.errors import BrokenTable
 from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
 from certledger.projections.differences import Difference
 from certledger.projections.progress import Progress
 from certledger.projections.rebuild import RebuildReport, rebuild
-from certledger.projections.structure import BrokenTable
 from certledger.projections.walk import replayed, walk
 
 __all__ = ["BrokenTable", "Difference", "Progress", "RebuildReport", "drift", "rebuild"]

@@ -142,6 +142,23 @@ def _list_statement(filters: frozenset[str], rare: bool) -> Statement:
     )
 
 
+def page_below(
+    connection: Connection, filters: Mapping[str, str], below: int, limit: int
+) -> list[CertificateRecord]:
+    """Return the next certificates of a listing, newest first, with ids below `below`."""
+    statement = _page_statement(frozenset(filters), _is_rare(filters))
+    rows = statement.rows(connection, below=below, limit=limit, **filters)
+    return [record_of(row) for row in rows]
+
+
+@cache
+def _page_statement(filters: frozenset[str], rare: bool) -> Statement:
+    query = select(CERTIFICATES).where(_C.id < bindparam("below"))
+    return Statement(
+        _filtered(query, filters, rare).order_by(_C.id.desc()).limit(bindparam("limit"))
+    )
+
+
 def count_certificates(connection: Connection, filters: Mapping[str, str]) -> int:
     """Return how many certificates `list_certificates` could give."""
     statement = _count_statement(frozenset(filters), _is_rare(filters))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, bindparam, inspect, select
 from certledger.errors import FormatTooNew, LogCorrupt, NotARegistry
 from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
-from certledger.eventstore.head import insert_head, read_head
+from certledger.eventstore.head import insert_head, read_format
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import (
     FORMAT,
@@ -47,7 +47,9 @@ def prepare(database: Database, *, create: bool, origin: str, clock: Clock) -> N
 
     Raises `NotARegistry`, `FormatTooNew`, `LogCorrupt` or what opening the database raises.
     """
-    if not _peek(database, create=create) and create:
+    if not _peek(database, create=create):
+        if not create:
+            raise _nothing_in(database)
         database.write(lambda connection, _: _make_unless_made(connection, origin, clock))
     database.read(lambda connection: _check(connection, database))
 
@@ -59,8 +61,7 @@ def _peek(database: Database, *, create: bool) -> bool:
         return database.read(lambda connection: _is_registry(_names(connection), database))
     if not path.exists() or path.stat().st_size == 0:
         if not create:
-            message = f"{database}: there is no registry; make one with `certledger init`"
-            raise NotARegistry(message)
+            raise _nothing_in(database)
         return False
     try:
         names = sqlite.peek_tables(path)
@@ -70,6 +71,10 @@ def _peek(database: Database, *, create: bool) -> bool:
     if names is None:
         return database.read(lambda connection: _is_registry(_names(connection), database))
     return _is_registry(names, database)
+
+
+def _nothing_in(database: Database) -> NotARegistry:
+    return NotARegistry(f"{database}: there is no registry; make one with `certledger init`")
 
 
 def _names(connection: Connection) -> frozenset[str]:
@@ -128,15 +133,15 @@ def make_read_model(connection: Connection) -> None:
 def _check(connection: Connection, database: Database) -> None:
     """Raise where nothing is there (`NotARegistry`) or it is of a newer kind (`FormatTooNew`)."""
     if not _is_registry(_names(connection), database):
-        message = f"{database}: there is no registry; make one with `certledger init`"
-        raise NotARegistry(message)
-    head = read_head(connection)
-    if head.format > FORMAT:
-        raise FormatTooNew("format", head.format, FORMAT)
+        raise _nothing_in(database)
+    # A head that is damaged otherwise is for `verify` to tell of, which needs an open registry.
+    kind = read_format(connection)
+    if kind > FORMAT:
+        raise FormatTooNew("format", kind, FORMAT)
     found = versions(connection)
     if found["schema"] > SCHEMA_VERSION:
         raise FormatTooNew("schema", found["schema"], SCHEMA_VERSION)
-    if int(found["projector"] or 0) > PROJECTOR_VERSION:
+    if found["projector"].isdecimal() and int(found["projector"]) > PROJECTOR_VERSION:
         raise FormatTooNew("projector", found["projector"], PROJECTOR_VERSION)
 
 

@@ -10,19 +10,7 @@ from sqlalchemy import BigInteger, Connection, Dialect, Table, inspect
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
-from certledger.errors import StorageError
-
-
-class BrokenTable(StorageError):
-    """A table of the read model is missing or not built as this version builds it."""
-
-    def __init__(self, table: str, faults: list[str]) -> None:
-        self.table = table
-        self.faults = tuple(faults)
-        super().__init__(
-            f"the table {table} is not built as it must be: {'; '.join(faults)}; "
-            "make it anew from the log with `certledger rebuild --recreate`"
-        )
+from certledger.errors import BrokenTable
 
 
 def check_structure(connection: Connection, tables: tuple[Table, ...]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from certledger.errors import LogCorrupt, UnknownEventType
+from certledger.errors import BrokenTable, LogCorrupt, UnknownEventType
 from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
 from certledger.eventstore.sqlite_checks import values_as_stored
@@ -27,7 +27,6 @@ from certledger.projections.finding import Finding
 from certledger.projections.progress import Progress, share
 from certledger.projections.scratch_tables import scratch_certificates
 from certledger.projections.stored import Extent, entry_pages, read_extent, shown, told
-from certledger.projections.structure import BrokenTable
 from certledger.projections.walk import replayed, walk
 
 __all__ = ["Finding", "verify"]
