@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 
 from certledger import bulk, crl
 from certledger.bulk import Done, Outcome, Registration
-from certledger.errors import InvalidValue, UnknownSerial
+from certledger.errors import CommandIdReused, InvalidValue, UnknownSerial
 from certledger.eventstore import sqlite
 from certledger.eventstore.actor import current_actor
 from certledger.eventstore.cert_type import CertType
@@ -42,6 +42,7 @@ from certledger.projections.verify import Finding, verify
 from certledger.unit_of_work import (
     Context,
     UnitOfWork,
+    check_command_id,
     id_of_command,
     present_serial,
     random_id,
@@ -273,9 +274,15 @@ class Ledger:
         def command(unit: UnitOfWork, found: Event | None) -> Delete:
             if serial is not None:
                 return Delete(serial, comment=comment)
-            if found is not None and isinstance(found.data, Deleted) and found.data.uuid == uuid:
+            if found is None:
+                return Delete(present_serial(unit, str(uuid)), uuid, comment)
+            if isinstance(found.data, Deleted) and found.data.uuid == uuid:
                 return Delete(found.data.serial, uuid, comment)
-            return Delete(present_serial(unit, str(uuid)), uuid, comment)
+            holder = unit.holder_of(str(uuid))
+            if holder is None:
+                what = "data" if isinstance(found.data, Deleted) else "type"
+                raise CommandIdReused(str(command_id), found.seq, what)
+            return Delete(holder, uuid, comment)
 
         return self._run(command, command_id)
 
@@ -285,9 +292,8 @@ class Ledger:
         command_id: str | None,
     ) -> Event:
         """Execute a command of one event in a transaction of its own, once however often tried."""
-        if command_id == "":
-            message = "command_id: empty"
-            raise InvalidValue(message)
+        if command_id is not None:
+            check_command_id(command_id)
         actor = current_actor()
         random = self._context.new_id()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from sqlalchemy import Connection
 
-from certledger.errors import CommandIdReused, DuplicateUuid, UnknownSerial
+from certledger.errors import CommandIdReused, DuplicateUuid, InvalidValue, UnknownSerial
 from certledger.eventstore.actor import Actor
 from certledger.eventstore.append import NewEvent, Tail
 from certledger.eventstore.event import Event
@@ -29,10 +30,19 @@ from certledger.eventstore.reader import find_entry, subjects_with_uuid
 from certledger.eventstore.times import Clock, utc_now
 from certledger.projections.projector import Change, mend_serial, project
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def random_id() -> str:
     """Return a random event id (UUIDv4)."""
     return str(uuid4())
+
+
+def check_command_id(command_id: str) -> None:
+    """Refuse a text that can stand for no command. Raises `InvalidValue`."""
+    if not command_id or _SURROGATE.search(command_id):
+        message = f"command_id {command_id!r}: empty, or half of a surrogate pair in it"
+        raise InvalidValue(message)
 
 
 def id_of_command(origin: str, command_id: str) -> str:
