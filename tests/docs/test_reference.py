@@ -103,6 +103,12 @@ def test_the_built_documents_show_every_command_option_and_public_name(tmp_path:
     ]
 
 
+def test_the_options_before_the_command_are_in_the_synopsis() -> None:
+    synopsis = set(re.findall(r"\[(--[a-z-]+)", section(text_of("cli"), "Command line")))
+    # click's own --help and --version do not go together with a command.
+    assert synopsis == {parameter.opts[-1] for parameter in cli.params} - {"--version"}
+
+
 def test_every_reason_is_in_the_table_of_values() -> None:
     values = section(text_of("cli"), "Values")
     for name, code in CODE_BY_NAME.items():
