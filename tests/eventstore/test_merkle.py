@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +12,7 @@ from hypothesis import strategies as st
 from certledger.errors import InvalidValue
 from certledger.eventstore.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, leaf_hash, node_hash
 from tests.support.rfc6962 import naive_root
-
-VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text(encoding="utf-8"))
-
-
-def cases(group: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = VECTORS[group]["cases"]
-    return found
-
-
-def leaf(index: int) -> bytes:
-    """The entry that the vectors' `leaf_rule` puts at a position."""
-    return f"certledger test leaf {index}".encode("ascii")
+from tests.support.vectors import by_case, cases, leaf
 
 
 def entry_of(case: dict[str, Any]) -> bytes:
@@ -43,12 +30,12 @@ def frontier_of(entries: list[bytes]) -> Frontier:
     return frontier
 
 
-@pytest.mark.parametrize("case", cases("leaf_hashes"), ids=lambda case: case["hash"][:12])
+@by_case("leaf_hashes")
 def test_a_leaf_hash_is_the_vector_s(case: dict[str, Any]) -> None:
     assert leaf_hash(entry_of(case)).hex() == case["hash"]
 
 
-@pytest.mark.parametrize("case", cases("node_hashes"), ids=lambda case: case["hash"][:12])
+@by_case("node_hashes")
 def test_a_node_hash_is_the_vector_s(case: dict[str, Any]) -> None:
     left, right = bytes.fromhex(case["left"]), bytes.fromhex(case["right"])
     assert node_hash(left, right).hex() == case["hash"]
