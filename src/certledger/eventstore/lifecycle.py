@@ -32,6 +32,7 @@ from certledger.eventstore.events import (
     validated,
 )
 from certledger.eventstore.reasons import CODE_BY_NAME, reason_name
+from certledger.eventstore.times import naive_utc
 
 
 class Phase(StrEnum):
@@ -90,7 +91,10 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """Revoke a certificate; without a date it takes effect when it is recorded."""
+    """Revoke a certificate; without a date it takes effect when it is recorded.
+
+    Raises `InvalidValue` for a date without a time zone.
+    """
 
     serial: int
     reason: str
@@ -101,6 +105,11 @@ class Revoke:
     comment: str | None = None
     after_expiry: bool = False
     """Record the late knowledge that an expired certificate had been revoked."""
+
+    def __post_init__(self) -> None:
+        for instant in (self.revocation_date, self.invalidity_date, self.requested_at):
+            if instant is not None:
+                naive_utc(instant)
 
 
 @dataclass(frozen=True, slots=True)
