@@ -433,6 +433,9 @@ class Ledger:
 
         Raises `InvalidValue`, or `LogCorrupt` at an entry that was changed.
         """
+        if limit is not None and limit < 0:
+            message = f"limit: {limit} is negative"
+            raise InvalidValue(message)
         start, stop = self.database.read(
             lambda c: (_position(c, since, 0), _position(c, until, read_head(c).size))
         )
