@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import certledger
 from tests.support.clock import FakeClock
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("certledger", deadline=None)
+hypothesis.settings.load_profile("certledger")
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@
     ├── UnknownEventType         the log holds an event type that this version does not know
     ├── ClockBehindLog           the clock is far behind the last entry of the log
     ├── CrlDisagreement          strict CRL: the table contradicts the log
+    ├── NoCheckpoint             no stored checkpoint covers what a proof is wanted of
+    ├── SigningRefused           the log is not a continuation of what was signed before
     ├── KeyRefused               a key file is open to others, damaged, or wants a passphrase
     ├── EvidenceError            a proof, checkpoint, tile or policy does not hold
     │   ├── MalformedEvidence    its bytes, or values for them, break the format
@@ -191,6 +193,14 @@ class MalformedEvidence(EvidenceError):
 
 class EvidenceRefused(EvidenceError):
     """A piece of evidence is well formed but does not verify."""
+
+
+class NoCheckpoint(LedgerError):
+    """No stored checkpoint covers what a proof is wanted of: sign one first."""
+
+
+class SigningRefused(LedgerError):
+    """The log is not a continuation of what the key has signed before, so it signs no more."""
 
 
 class StorageError(LedgerError):

@@ -26,7 +26,13 @@ from certledger.eventstore.certificates import describe_certificate
 from certledger.eventstore.event import Event, read_event
 from certledger.eventstore.events import EVENT_TYPES, Issued
 from certledger.eventstore.reasons import CODE_BY_NAME
-from certledger.eventstore.tables import TRIGGERS, alembic_version, log_entry, log_head
+from certledger.eventstore.tables import (
+    TRIGGERS,
+    alembic_version,
+    log_checkpoint,
+    log_entry,
+    log_head,
+)
 from certledger.projections.models import CERTIFICATES, projection, retired
 from tests.docs.page import ROOT, blocks, read_lines
 from tests.support.certificates import make_ca, pem
@@ -294,7 +300,7 @@ def test_every_member_of_data_is_in_the_table_of_its_type(name: str) -> None:
 
 # The tables
 
-TABLES = (log_entry, log_head, alembic_version, CERTIFICATES, retired, projection)
+TABLES = (log_entry, log_head, log_checkpoint, alembic_version, CERTIFICATES, retired, projection)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=[table.name for table in TABLES])

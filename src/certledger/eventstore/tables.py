@@ -91,6 +91,31 @@ Index(
     sqlite_where=log_head.c.id < 0,
 ).ddl_if(dialect="sqlite")
 
+log_checkpoint = Table(
+    "log_checkpoint",
+    metadata,
+    Column("number", Position, primary_key=True, autoincrement=False),
+    Column("size", Position, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+    # The signer's verifier key line.
+    Column("key", String(400), nullable=False),
+    Column("stored_at", NaiveUtc, nullable=False),
+    # The signed note, byte for byte.
+    Column("note", LargeBinary(65_535), nullable=False),
+)
+Index("ix_log_checkpoint_size", log_checkpoint.c.size)
+Index(
+    "ix_log_checkpoint_sealed",
+    log_checkpoint.c.root,
+    log_checkpoint.c.key,
+    log_checkpoint.c.stored_at,
+    log_checkpoint.c.note,
+    sqlite_where=log_checkpoint.c.number < 0,
+).ddl_if(dialect="sqlite")
+
+LOG_TABLES: Final = tuple(table.name for table in (log_entry, log_head, log_checkpoint))
+"""The tables that only grow."""
+
 alembic_version = Table(
     "alembic_version", metadata, Column("version_num", String(32), primary_key=True)
 )
@@ -135,6 +160,21 @@ TRIGGERS: Final[dict[str, dict[str, str]]] = {
                 (NEW.size > OLD.size) IS NOT 1
                 OR NEW.size IS NOT (SELECT coalesce(max(seq) + 1, 0) FROM log_entry)))
             BEGIN SELECT RAISE(ABORT, 'log_head only grows'); END""",
+        "log_checkpoint_no_update": """
+            CREATE TRIGGER log_checkpoint_no_update BEFORE UPDATE ON log_checkpoint
+            BEGIN SELECT RAISE(ABORT, 'log_checkpoint is append-only: no UPDATE'); END""",
+        "log_checkpoint_no_delete": """
+            CREATE TRIGGER log_checkpoint_no_delete BEFORE DELETE ON log_checkpoint
+            BEGIN SELECT RAISE(ABORT, 'log_checkpoint is append-only: no DELETE'); END""",
+        "log_checkpoint_in_order": """
+            CREATE TRIGGER log_checkpoint_in_order BEFORE INSERT ON log_checkpoint
+            BEGIN
+              SELECT RAISE(ABORT, 'log_checkpoint: number is not the next')
+              WHERE NEW.number IS NOT (SELECT coalesce(max(number) + 1, 0) FROM log_checkpoint);
+              SELECT RAISE(ABORT, 'log_checkpoint: the log never had this size')
+              WHERE typeof(NEW.size) <> 'integer'
+                OR NEW.size NOT BETWEEN 0 AND (SELECT size FROM log_head);
+            END""",
     }
 }
 """Trigger name to DDL, by dialect. The names are also what `verify` looks for."""

@@ -37,7 +37,7 @@ def from_rfc3339(text: str) -> datetime:
 
     Raises `InvalidEvent` for every other spelling of the same instant.
     """
-    # The pattern leaves `fromisoformat` nothing to be lenient about but the ranges, which it checks.
+    # The pattern leaves `fromisoformat` nothing to be lenient about but the ranges: it checks them.
     if _RFC3339.fullmatch(text):
         with suppress(ValueError):
             return datetime.fromisoformat(text)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Dialect
 from certledger.errors import LedgerError
 from certledger.eventstore.event import check_origin
 from certledger.eventstore.sqlite_checks import stored_triggers
-from certledger.eventstore.tables import FORMAT, TRIGGERS, log_entry, log_head
+from certledger.eventstore.tables import FORMAT, LOG_TABLES, TRIGGERS, log_head
 from certledger.projections.check_tree import TreeCheck
 from certledger.projections.finding import Finding
 from certledger.projections.stored import Extent, StoredHead, shown
@@ -76,7 +76,7 @@ def check_triggers(connection: Connection) -> Iterator[Finding]:
     """See that the triggers which keep the log append-only are there, word for word."""
     if connection.dialect.name != "sqlite":
         return
-    stored = stored_triggers(connection, (log_entry.name, log_head.name))
+    stored = stored_triggers(connection, LOG_TABLES)
     wanted = TRIGGERS["sqlite"]
     for name, text in wanted.items():
         if name not in stored:

@@ -14,10 +14,10 @@ from certledger.eventstore.head import insert_head, read_format
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import (
     FORMAT,
+    LOG_TABLES,
     SCHEMA_VERSION,
     TRIGGERS,
     alembic_version,
-    log_entry,
     log_head,
 )
 from certledger.eventstore.tables import metadata as log_metadata
@@ -31,7 +31,7 @@ from certledger.projections.models import (
 )
 from certledger.projections.models import metadata as read_metadata
 
-_LOG: Final = frozenset({log_entry.name, log_head.name})
+_LOG: Final = frozenset(LOG_TABLES)
 _READ_MODEL: Final[tuple[Table, ...]] = (CERTIFICATES, retired, projection)
 _OURS: Final = _LOG | {alembic_version.name} | {table.name for table in _READ_MODEL}
 _SCHEMA_VERSION: Final = Statement(select(alembic_version.c.version_num))

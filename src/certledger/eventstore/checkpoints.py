@@ -1,0 +1,109 @@
+"""The signed checkpoints that the registry keeps: insert-only, in the order they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from certledger.errors import NoCheckpoint
+from certledger.eventstore.statement import Row, Statement
+from certledger.eventstore.tables import log_checkpoint
+from certledger.eventstore.times import aware_utc, naive_utc
+
+_C = log_checkpoint.c
+# By size first: of two signers the slower one may store the smaller checkpoint later.
+_NEWEST: Final = Statement(
+    select(log_checkpoint).order_by(_C.size.desc(), _C.number.desc()).limit(1)
+)
+_OF_SIZE: Final = Statement(
+    select(log_checkpoint).where(_C.size == bindparam("size")).order_by(_C.number.desc()).limit(1)
+)
+_OF_KEY: Final = Statement(
+    select(log_checkpoint)
+    .where(_C.key == bindparam("key"))
+    .order_by(_C.size.desc(), _C.number.desc())
+    .limit(1)
+)
+_AFTER: Final = Statement(
+    select(log_checkpoint)
+    .where(_C.number > bindparam("after"))
+    .order_by(_C.number)
+    .limit(bindparam("limit"))
+)
+_NEXT: Final = Statement(select(func.max(_C.number)))
+_INSERT: Final = Statement(
+    log_checkpoint.insert().values({column.name: bindparam(column.name) for column in _C})
+)
+_PAGE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A row of `log_checkpoint`, unchecked."""
+
+    number: int
+    size: int
+    root: bytes
+    key: str
+    """The signer's verifier key line."""
+    stored_at: datetime
+    """In UTC."""
+    note: bytes
+    """The signed checkpoint, byte for byte."""
+
+
+def _stored(row: Row) -> StoredCheckpoint:
+    number, size, root, key, stored_at, note = row
+    return StoredCheckpoint(number, size, bytes(root), key, aware_utc(stored_at), bytes(note))
+
+
+def newest_checkpoint(connection: Connection) -> StoredCheckpoint:
+    """Return the largest checkpoint that is stored. Raises `NoCheckpoint`."""
+    rows = _NEWEST.rows(connection)
+    if not rows:
+        message = "no checkpoint is stored yet: sign one first, with `certledger checkpoint`"
+        raise NoCheckpoint(message)
+    return _stored(rows[0])
+
+
+def checkpoint_of_size(connection: Connection, size: int) -> StoredCheckpoint:
+    """Return the last checkpoint of a size. Raises `NoCheckpoint`."""
+    rows = _OF_SIZE.rows(connection, size=size)
+    if not rows:
+        message = f"no checkpoint of size {size} is stored"
+        raise NoCheckpoint(message)
+    return _stored(rows[0])
+
+
+def newest_of_key(connection: Connection, key: str) -> StoredCheckpoint | None:
+    """Return the last checkpoint that a key (its verifier key line) signed."""
+    rows = _OF_KEY.rows(connection, key=key)
+    return _stored(rows[0]) if rows else None
+
+
+def stored_checkpoints(connection: Connection) -> Iterator[StoredCheckpoint]:
+    """Yield all checkpoints in the order they were stored, read in pages."""
+    after = -1
+    while rows := _AFTER.rows(connection, after=after, limit=_PAGE):
+        yield from map(_stored, rows)
+        after = rows[-1][0]
+
+
+def store_checkpoint(
+    connection: Connection, *, size: int, root: bytes, key: str, stored_at: datetime, note: bytes
+) -> None:
+    """Store a signed checkpoint, in a write transaction."""
+    ((last,),) = _NEXT.rows(connection)
+    _INSERT.run(
+        connection,
+        number=0 if last is None else last + 1,
+        size=size,
+        root=root,
+        key=key,
+        stored_at=naive_utc(stored_at),
+        note=note,
+    )

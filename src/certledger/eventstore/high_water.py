@@ -1,0 +1,77 @@
+"""The signer's high-water mark: its last checkpoint, in a file outside of the database.
+
+A log must not sign a checkpoint that is inconsistent with one that it signed before (C2SP
+tlog-checkpoint). What it signed before must therefore be known where a restored backup of the
+database cannot make it forget.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from certledger.errors import EvidenceError, SigningRefused
+from certledger.eventstore.tlog.checkpoint import Checkpoint, TrustedLog
+from certledger.eventstore.tlog.keys import VerifierKey
+
+_LARGEST = 65_536
+
+
+def state_path(key_file: Path) -> Path:
+    """Return where the mark of a key file lies unless another place is named."""
+    return key_file.with_name(key_file.name + ".state")
+
+
+def read_mark(path: Path, key: VerifierKey) -> Checkpoint | None:
+    """Return the last checkpoint that the key signed, None where there is no file.
+
+    Raises `SigningRefused` for a file that the key did not sign, or `OSError`.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_LARGEST)
+    except FileNotFoundError:
+        return None
+    try:
+        return TrustedLog(key.name, [key]).open(data).checkpoint
+    except EvidenceError as error:
+        message = (
+            f"{path} is not the last checkpoint of this key: {error}; put the right file back, or "
+            "name it with --state"
+        )
+        raise SigningRefused(message) from error
+
+
+def write_mark(path: Path, note: bytes) -> None:
+    """Replace the mark, so that after a crash the old or the new one is there, whole."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(note)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other signers with the same mark waiting."""
+    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
