@@ -36,7 +36,8 @@ Result = TypeVar("Result")
 class Database:
     """An engine with the settings that durability needs, and units of work on it.
 
-    Safe to use from several threads. After `os.fork` the child makes connections of its own.
+    Safe to use from several threads. After `os.fork` both sides make connections of their own; a
+    process should not fork while a connection is lent or a unit of work goes on.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Database:
         self._clock = clock
         self._is_sqlite = self.engine.dialect.name == "sqlite"
         self._in_memory = sqlite.is_in_memory(self.url)
-        self._write_lock = threading.Lock()
+        # A fork may come from inside of a unit of work, in the thread that holds the lock.
+        self._write_lock = threading.RLock()
+        self._fork_waited = False
         self._writer: Connection | None = None
         self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         _open_databases.add(self)
@@ -134,19 +137,37 @@ class Database:
     def close(self) -> None:
         """Close all connections. The database can still be used: it opens new ones."""
         with self._write_lock:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
-        self.engine.dispose()
+            self._close_connections()
 
-    def forget_connections(self) -> None:
-        """Abandon connections made before a fork without closing them: they are the parent's."""
-        self._write_lock = threading.Lock()
+    def before_fork(self) -> None:
+        """Wait for the change that another thread is making, and close all idle connections.
+
+        SQLite knows its locks by process and file. With a connection that was carried over, the
+        child would think it had the parent's locks, and write into a log that the parent removes.
+        """
+        self._fork_waited = self._write_lock.acquire(timeout=self._retry_seconds)
+        if not self._in_memory and not (self._writer and self._writer.in_transaction()):
+            self._close_connections()
+
+    def after_fork_in_parent(self) -> None:
+        """Let others write again."""
+        if self._fork_waited:
+            self._write_lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Abandon, without closing them, connections that were in use: they are the parent's."""
+        self._write_lock = threading.RLock()
         if self._in_memory:
             return
         _abandoned.append((self._writer, self.engine.pool))
         self._writer = None
         self.engine.dispose(close=False)
+
+    def _close_connections(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self.engine.dispose()
 
     def _persistently(self, once: Callable[[bool], Result]) -> Result:
         started = self._clock()
@@ -219,15 +240,34 @@ class Database:
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _abandoned: list[tuple[Connection | None, Pool]] = []
+_forking = threading.local()
 
 
-def _after_fork() -> None:
-    for database in list(_open_databases):
-        database.forget_connections()
+def _before_fork() -> None:
+    # In one order, as two threads may fork at once.
+    _forking.databases = sorted(_open_databases, key=id)
+    for database in _forking.databases:
+        database.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for database in _forking.databases:
+        database.after_fork_in_parent()
+    _forking.databases = []
+
+
+def _after_fork_in_child() -> None:
+    for database in _forking.databases:
+        database.after_fork_in_child()
+    _forking.databases = []
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 def _make_engine(url: URL, retry_seconds: float) -> Engine:
