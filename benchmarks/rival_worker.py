@@ -64,11 +64,11 @@ class Worker:
 
     def register(self, files: list[str], uuids: list[str]) -> dict[str, Any]:
         """Register certificates one by one."""
-        certificates = _load(files)
+        pairs = list(zip(_load(files), uuids, strict=True))
         self._start()
-        for certificate, uuid in zip(certificates, uuids, strict=True):
-            assert self._handler.register_cert_in_db(certificate, uuid)
-        return self._times(len(certificates))
+        while pairs:
+            assert self._handler.register_cert_in_db(*pairs.pop())
+        return self._times(len(files))
 
     def get_by_serial(self, serials: list[str]) -> dict[str, Any]:
         """Look up serial numbers."""
