@@ -90,7 +90,7 @@ def _is_registry(names: frozenset[str], database: Database) -> bool:
     if log == _LOG:
         return True
     if log:
-        message = f"{database}: of the log's tables only {', '.join(log)} is there"
+        message = f"{database}: of the log's tables only {', '.join(sorted(log))} is there"
         raise LogCorrupt(message)
     if CERTIFICATES.name in names:
         message = (
