@@ -167,3 +167,18 @@ def test_records_and_handlers_are_truthy(handler: SyncDBHandler, issue: Issue) -
     handler.register_cert_in_db(certificate, None)
     assert bool(handler) is True
     assert bool(stored(handler, certificate.serial_number)) is True
+
+
+def test_a_record_is_detached_and_unchanged_until_a_session_takes_it_in(
+    handler: SyncDBHandler, issue: Issue
+) -> None:
+    handler.register_cert_in_db(issue(), None)
+    (record,) = handler.list_all()
+
+    state = inspect(record)
+    assert (state.detached, state.modified, state.unloaded) == (True, False, set())
+
+    with handler._db.session() as session:
+        session.add(record)
+        assert not session.dirty
+        assert session.get(CertificateRecord, record.id) is record

@@ -19,10 +19,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    Mapper,
     class_mapper,
-    make_transient_to_detached,
     mapped_column,
 )
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.instrumentation import ClassManager, manager_of_class
 
 from certledger.eventstore.cert_type import CertType
@@ -122,14 +123,17 @@ _COLUMNS = tuple(column.name for column in CERTIFICATES.c)
 
 
 @cache
-def _manager() -> ClassManager[CertificateRecord]:
-    class_mapper(CertificateRecord)  # set up the mappings, which happens at first use
-    return manager_of_class(CertificateRecord)
+def _mapping() -> tuple[ClassManager[CertificateRecord], Mapper[CertificateRecord]]:
+    mapper = class_mapper(CertificateRecord)  # sets up the mappings, which happens at first use
+    return manager_of_class(CertificateRecord), mapper
 
 
 def record_of(row: tuple[Any, ...]) -> CertificateRecord:
     """Make a detached record of a row with all columns, without the cost of an ORM session."""
-    record = _manager().new_instance()
+    manager, mapper = _mapping()
+    record = manager.new_instance()
     record.__dict__.update(zip(_COLUMNS, row, strict=True))
-    make_transient_to_detached(record)
+    # What has a key and no session is detached. `make_transient_to_detached` also looks for what
+    # is not loaded, which costs more than all else here.
+    instance_state(record).key = mapper.identity_key_from_primary_key(row[:1])
     return record
