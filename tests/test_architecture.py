@@ -1,4 +1,6 @@
-"""Imports go one way, `cli → db, ledger → projections → eventstore`, and only `cli` prints."""
+"""Imports go one way, `cli → db, exporters, ledger → projections → eventstore`, and only `cli`
+prints.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,18 @@ ALLOWED = {
     "projections": {"errors", "eventstore", "projections"},
     "ledger": {"errors", "eventstore", "projections", "ledger"},
     "db": {"errors", "eventstore", "projections", "ledger", "db"},
+    "exporters": {"errors", "eventstore", "projections", "ledger", "exporters"},
     "__init__": {"errors", "eventstore", "projections", "ledger", "db"},
-    "cli": {"errors", "eventstore", "projections", "ledger", "db", "__init__", "cli"},
+    "cli": {
+        "errors",
+        "eventstore",
+        "projections",
+        "ledger",
+        "db",
+        "exporters",
+        "__init__",
+        "cli",
+    },
     "__main__": {"cli"},
 }
 SCREEN = {"click", "rich"}
