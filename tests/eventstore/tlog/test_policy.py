@@ -146,6 +146,11 @@ def test_the_documented_limits_are_far_away() -> None:
     assert (len(policy.logs), len(policy.witnesses), len(policy.groups)) == (100, 100, 100)
 
 
+def test_a_last_line_that_may_be_cut_off_is_not_passed_over() -> None:
+    with pytest.raises(MalformedEvidence, match="line feed"):
+        policy_of(f"{LOG_LINE}quorum none\n# and no wit")
+
+
 def test_a_refusal_names_the_line() -> None:
     with pytest.raises(MalformedEvidence, match="line 3 of the policy: no line above defines W9"):
         policy_of(f"{LOG_LINE}\nquorum W9\n")

@@ -302,8 +302,23 @@ def test_a_refusal_says_what_was_calculated_and_what_was_expected() -> None:
 
 
 def test_a_hash_of_another_length_is_malformed_rather_than_wrong() -> None:
+    short, whole = b"x" * 31, EMPTY_ROOT
     with pytest.raises(MalformedEvidence, match="31 bytes"):
-        check_inclusion([b"x" * 31], leaf=EMPTY_ROOT, index=0, size=2, root=EMPTY_ROOT)
+        check_inclusion([short], leaf=whole, index=0, size=2, root=whole)
+    with pytest.raises(MalformedEvidence, match="31 bytes"):
+        check_consistency([short], old_size=1, old_root=whole, new_size=2, new_root=whole)
+
+
+def test_a_proof_that_goes_on_above_the_size_is_refused_although_it_leads_to_the_root() -> None:
+    """Only the length shows that these are roots of larger trees."""
+    tree = SparseTree({1: b"second"})
+    with pytest.raises(EvidenceRefused, match="more than these sizes have"):
+        check_inclusion([tree.leaf(0)], leaf=tree.leaf(1), index=0, size=1, root=tree.root(2))
+    proof = consistency_proof(7, 8, tree)
+    with pytest.raises(EvidenceRefused, match="more than these sizes have"):
+        check_consistency(
+            proof, old_size=3, old_root=tree.root(7), new_size=4, new_root=tree.root(8)
+        )
 
 
 # Making
