@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -74,6 +75,7 @@ def check_attribute(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=8)  # every event of a registry names the same one
 def check_origin(text: str) -> str:
     """Refuse what cannot be a registry's name: a URI-reference (CloudEvents `source`) that is a
     key name of a signed note too (C2SP: not empty, no blanks, no `+`), at most 200 characters.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, select, update
 
 from certledger.eventstore.event import Event
 from certledger.eventstore.events import Deleted
@@ -31,30 +31,27 @@ from certledger.projections.rows import (
     with_holders,
 )
 
-# Whether the rows that hold a certificate's keys are as the log left them. The comparison is the
-# database's, as an edited value may be one that cannot even be read.
-_AS_EXPECTED: Final = Statement(
-    select(
-        CERTIFICATES.c.id,
-        and_(*(c.is_not_distinct_from(bindparam(c.name)) for c in CERTIFICATES.c)),
-    ).where(
-        or_(
-            CERTIFICATES.c.id == bindparam("id"),
-            CERTIFICATES.c.serial_number == bindparam("serial_number"),
-            CERTIFICATES.c.uuid == bindparam("uuid"),
-        )
-    )
+# Only where the row is in every column as the log left it. Then its serial number and uuid are its
+# own, and no other row can hold them. The comparison is the database's, as an edited value may be
+# one that cannot even be read.
+_AS_THE_LOG_LEFT_IT: Final = and_(
+    CERTIFICATES.c.id == bindparam("at_id"),
+    *(
+        column.is_not_distinct_from(bindparam(f"old_{column.name}"))
+        for column in CERTIFICATES.c
+        if not column.primary_key
+    ),
 )
 _CHANGE: Final = Statement(
     update(CERTIFICATES)
-    .where(CERTIFICATES.c.id == bindparam("at_id"))
+    .where(_AS_THE_LOG_LEFT_IT)
     .values(
         status=bindparam("new_status"),
         revocation_date=bindparam("new_date"),
         revocation_reason=bindparam("new_reason"),
     )
 )
-_DELETE: Final = Statement(delete(CERTIFICATES).where(CERTIFICATES.c.id == bindparam("at_id")))
+_DELETE: Final = Statement(delete(CERTIFICATES).where(_AS_THE_LOG_LEFT_IT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +63,22 @@ class Change:
     after: State
 
 
-@dataclass(slots=True)
-class _Batch:
-    """What is to be written, by kind of statement."""
-
-    inserts: list[Row]
-    changes: list[dict[str, Any]]
-    deletes: list[dict[str, Any]]
-    mends: list[tuple[State, State]]
-
-
 def project(connection: Connection, changes: Sequence[Change]) -> list[str]:
     """Bring the read model to the state after the changes.
 
     Returns what was found to contradict the log, and was mended, in words.
     """
     notes = _retire(connection, changes)
-    batch = _Batch([], [], [], [])
+    inserts: list[Row] = []
+    mends: list[tuple[State, State]] = []
     for before, after in _by_serial(changes):
-        _plan(connection, batch, before, after)
-    INSERT.run_many(connection, batch.inserts)
-    _CHANGE.run_many(connection, batch.changes)
-    _DELETE.run_many(connection, batch.deletes)
-    for before, after in batch.mends:
+        old, new = certificate_row(before), certificate_row(after)
+        if old is None and new is not None and _is_free(connection, new):
+            inserts.append(new)
+        elif not _set_in_place(connection, old, new):
+            mends.append((before, after))
+    INSERT.run_many(connection, inserts)
+    for before, after in mends:
         notes += _mend(connection, before, after)
     return notes
 
@@ -104,34 +94,30 @@ def _by_serial(changes: Sequence[Change]) -> list[tuple[State, State]]:
     return list(steps.values())
 
 
-def _plan(connection: Connection, batch: _Batch, before: State, after: State) -> None:
-    old, new = certificate_row(before), certificate_row(after)
-    if not _is_as_expected(connection, old, new):
-        batch.mends.append((before, after))
-    elif old is None and new is not None:
-        batch.inserts.append(new)
-    elif old is not None and new is None:
-        batch.deletes.append({"at_id": old["id"]})
-    elif new is not None:
-        batch.changes.append(
-            {
-                "at_id": new["id"],
-                "new_status": new["status"],
-                "new_date": new["revocation_date"],
-                "new_reason": new["revocation_reason"],
-            }
-        )
-
-
-def _is_as_expected(connection: Connection, old: Row | None, new: Row | None) -> bool:
-    if old is not None:
-        if new is not None and new["id"] != old["id"]:
-            return False  # deleted and issued again in one batch: the long way is right too
-        return _AS_EXPECTED.rows(connection, **old) == [(old["id"], 1)]
-    if new is None:
-        return True
+def _is_free(connection: Connection, new: Row) -> bool:
+    """Tell whether no row holds the id, serial number or uuid of a new one."""
     keys = {name: new[name] for name in ("id", "serial_number", "uuid")}
     return not HOLDERS.rows(connection, **keys)
+
+
+def _set_in_place(connection: Connection, old: Row | None, new: Row | None) -> bool:
+    """Change or delete a row that is as the log left it; tell whether that was possible."""
+    if old is None:
+        return new is None
+    expected = {f"old_{name}": value for name, value in old.items()}
+    if new is None:
+        return _DELETE.run(connection, at_id=old["id"], **expected) == 1
+    if new["id"] != old["id"]:
+        return False  # deleted and issued again in one batch: the long way is right too
+    changed = _CHANGE.run(
+        connection,
+        at_id=old["id"],
+        new_status=new["status"],
+        new_date=new["revocation_date"],
+        new_reason=new["revocation_reason"],
+        **expected,
+    )
+    return changed == 1
 
 
 def _mend(connection: Connection, before: State, after: State) -> list[str]:
