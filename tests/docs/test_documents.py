@@ -33,6 +33,7 @@ NOT_RUN = {
     (_COMPLETION, _BASH): f"a line for ~/.bashrc; {_ASKED}",
     (_COMPLETION, _ZSH): f"a line for ~/.zshrc; {_ASKED}",
     (_COMPLETION, _FISH): f"for fish; {_ASKED}",
+    ("docs/explanation/performance.md", "$ make bench"): "it measures for minutes",
 }
 """Page and first command of the blocks that are not run, with the reason that the page gives."""
 
