@@ -2,12 +2,16 @@
 
 import shutil
 import socket
+from pathlib import Path
 
 PROGRAMS = {
     "Chromium": ("chromium", "chromium-browser", "google-chrome"),
     "Go": ("go",),
     "openssl": ("openssl",),
     "strace": ("strace",),
+}
+FILES = {
+    "golang.org/x/mod for Go": Path("/usr/share/gocode/src/golang.org/x/mod/sumdb"),
 }
 SERVERS = {
     "PostgreSQL": ("127.0.0.1", 5432),
@@ -30,6 +34,8 @@ def main() -> None:
     for name, commands in PROGRAMS.items():
         path = next(filter(None, map(shutil.which, commands)), None)
         print(f"{'found' if path else 'skipped':8}{name}{f' ({path})' if path else ''}")
+    for name, place in FILES.items():
+        print(f"{'found' if place.exists() else 'skipped':8}{name} ({place})")
 
 
 if __name__ == "__main__":

@@ -131,10 +131,10 @@ def test_the_certificate_is_the_one_whose_digest_its_entry_states(
         "checkpoint",
         "checkpoint.signed",
         "checkpoint.signature",
-        "events/4.leaf",
-        "events/4.tlog-proof",
-        "events/14.leaf",
-        "events/14.tlog-proof",
+        "events/FIRST.leaf",
+        "events/FIRST.tlog-proof",
+        "events/SECOND.leaf",
+        "events/SECOND.tlog-proof",
     ],
 )
 def test_the_commands_fail_where_a_file_was_changed(
@@ -142,7 +142,7 @@ def test_the_commands_fail_where_a_file_was_changed(
 ) -> None:
     ledger, known = registry
     first, second = (event.seq for event in ledger.history(known.revoked))
-    name = name.replace("/4.", f"/{first}.").replace("/14.", f"/{second}.")
+    name = name.replace("FIRST", str(first)).replace("SECOND", str(second))
     folder = unpacked(known.revoked)
     change(folder / name, 30)
     code, lines = run_readme(folder)
