@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from certledger.errors import NoCheckpoint
+from certledger.errors import LogCorrupt, NoCheckpoint
 from certledger.eventstore.statement import Row, Statement
 from certledger.eventstore.tables import log_checkpoint
 from certledger.eventstore.times import aware_utc, naive_utc
@@ -28,22 +28,31 @@ _OF_KEY: Final = Statement(
     .order_by(_C.size.desc(), _C.number.desc())
     .limit(1)
 )
-_AFTER: Final = Statement(
+_FROM: Final = Statement(
     select(log_checkpoint)
-    .where(_C.number > bindparam("after"))
+    .where(_C.number >= bindparam("start"))
     .order_by(_C.number)
     .limit(bindparam("limit"))
+)
+_SAME: Final = Statement(
+    select(_C.number)
+    .where(_C.size == bindparam("size"), _C.key == bindparam("key"), _C.note == bindparam("note"))
+    .limit(1)
 )
 _NEXT: Final = Statement(select(func.max(_C.number)))
 _INSERT: Final = Statement(
     log_checkpoint.insert().values({column.name: bindparam(column.name) for column in _C})
 )
 _PAGE: Final = 100
+_LOWEST: Final = -(2**63)
+
+
+_KINDS: Final = (int, int, bytes, str, datetime, bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """A row of `log_checkpoint`, unchecked."""
+    """A row of `log_checkpoint`. Its values have their types; whether they hold is unchecked."""
 
     number: int
     size: int
@@ -57,12 +66,17 @@ class StoredCheckpoint:
 
 
 def _stored(row: Row) -> StoredCheckpoint:
+    for kind, column, value in zip(_KINDS, _C, row, strict=True):
+        # SQLite stores any value in any column.
+        if not isinstance(value, kind):
+            message = f"log_checkpoint {row[0]!r}: {column.name} is {value!r:.80}"
+            raise LogCorrupt(message)
     number, size, root, key, stored_at, note = row
-    return StoredCheckpoint(number, size, bytes(root), key, aware_utc(stored_at), bytes(note))
+    return StoredCheckpoint(number, size, root, key, aware_utc(stored_at), note)
 
 
 def newest_checkpoint(connection: Connection) -> StoredCheckpoint:
-    """Return the largest checkpoint that is stored. Raises `NoCheckpoint`."""
+    """Return the largest checkpoint that is stored. Raises `NoCheckpoint` or `LogCorrupt`."""
     rows = _NEWEST.rows(connection)
     if not rows:
         message = "no checkpoint is stored yet: sign one first, with `certledger checkpoint`"
@@ -71,7 +85,7 @@ def newest_checkpoint(connection: Connection) -> StoredCheckpoint:
 
 
 def checkpoint_of_size(connection: Connection, size: int) -> StoredCheckpoint:
-    """Return the last checkpoint of a size. Raises `NoCheckpoint`."""
+    """Return the last checkpoint of a size. Raises `NoCheckpoint` or `LogCorrupt`."""
     rows = _OF_SIZE.rows(connection, size=size)
     if not rows:
         message = f"no checkpoint of size {size} is stored"
@@ -80,23 +94,31 @@ def checkpoint_of_size(connection: Connection, size: int) -> StoredCheckpoint:
 
 
 def newest_of_key(connection: Connection, key: str) -> StoredCheckpoint | None:
-    """Return the last checkpoint that a key (its verifier key line) signed."""
+    """Return the largest checkpoint that a key (its verifier key line) is said to have signed.
+
+    Raises `LogCorrupt`.
+    """
     rows = _OF_KEY.rows(connection, key=key)
     return _stored(rows[0]) if rows else None
 
 
 def stored_checkpoints(connection: Connection) -> Iterator[StoredCheckpoint]:
-    """Yield all checkpoints in the order they were stored, read in pages."""
-    after = -1
-    while rows := _AFTER.rows(connection, after=after, limit=_PAGE):
+    """Yield all checkpoints in the order they were stored, read in pages.
+
+    Raises `LogCorrupt` or `UnreadableValue`.
+    """
+    start = _LOWEST
+    while rows := _FROM.rows(connection, start=start, limit=_PAGE):
         yield from map(_stored, rows)
-        after = rows[-1][0]
+        start = rows[-1][0] + 1
 
 
 def store_checkpoint(
     connection: Connection, *, size: int, root: bytes, key: str, stored_at: datetime, note: bytes
 ) -> None:
-    """Store a signed checkpoint, in a write transaction."""
+    """Store a signed checkpoint, in a write transaction, unless this very one is there."""
+    if _SAME.rows(connection, size=size, key=key, note=note):
+        return
     ((last,),) = _NEXT.rows(connection)
     _INSERT.run(
         connection,

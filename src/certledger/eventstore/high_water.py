@@ -10,15 +10,21 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from certledger.errors import EvidenceError, SigningRefused
 from certledger.eventstore.tlog.checkpoint import Checkpoint, TrustedLog
 from certledger.eventstore.tlog.keys import VerifierKey
 
-_LARGEST = 65_536
+LOCK_SECONDS: Final = 30.0
+"""How long a signer waits for another one."""
+
+_LARGEST: Final = 65_536
+_PAUSE: Final = 0.005
 
 
 def state_path(key_file: Path) -> Path:
@@ -29,7 +35,7 @@ def state_path(key_file: Path) -> Path:
 def read_mark(path: Path, key: VerifierKey) -> Checkpoint | None:
     """Return the last checkpoint that the key signed, None where there is no file.
 
-    Raises `SigningRefused` for a file that the key did not sign, or `OSError`.
+    Raises `SigningRefused` for a file that the key did not sign for its own log, or `OSError`.
     """
     try:
         with path.open("rb") as stream:
@@ -67,11 +73,35 @@ def write_mark(path: Path, note: bytes) -> None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Keep other signers with the same mark waiting."""
+def alone(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Keep other signers with the same mark waiting; wait for them so many seconds at most.
+
+    Raises `SigningRefused` when these are over, or `OSError`.
+    """
     descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        _lock(descriptor, path, seconds)
+        try:
+            yield
+        finally:
+            # Closing is not enough: a process forked meanwhile holds the same lock.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                message = (
+                    f"another signer has been at work with {path} for {seconds:g} seconds; "
+                    "nothing was signed"
+                )
+                raise SigningRefused(message) from None
+            time.sleep(_PAUSE)
+        else:
+            return

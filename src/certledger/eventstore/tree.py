@@ -25,11 +25,13 @@ def subtree_hashes(connection: Connection) -> HashOf:
     def hash_of(level: int, index: int) -> bytes:
         last = ((index + 1) << level) - 1
         rows = _HASHES.rows(connection, seq=last)
-        found = rows[0][0][level * HASH_SIZE : (level + 1) * HASH_SIZE] if rows else b""
+        # SQLite stores any value in any column.
+        stored = rows[0][0] if rows and isinstance(rows[0][0], bytes) else b""
+        found = stored[level * HASH_SIZE : (level + 1) * HASH_SIZE]
         if len(found) != HASH_SIZE:
             message = f"the hash of the subtree of 2^{level} leaves that ends here is missing"
             raise LogCorrupt(message, last)
-        return bytes(found)
+        return found
 
     return hash_of
 
