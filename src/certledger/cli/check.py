@@ -1,0 +1,144 @@
+"""The command that checks evidence offline, without a registry: check."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+
+from certledger.cli.failures import FAILED, CheckingCommand, Failure, describe
+from certledger.cli.prove import leaf_beside
+from certledger.cli.proved import (
+    Proved,
+    tell,
+    that_archive_holds,
+    that_checkpoint_is_signed,
+    that_entry_is_in,
+    that_log_grew,
+)
+from certledger.cli.session import Session, pass_session
+from certledger.errors import EvidenceError, EvidenceRefused, MalformedEvidence
+from certledger.eventstore.tlog.checkpoint import OpenedCheckpoint, Trust, TrustedLog
+from certledger.eventstore.tlog.consistency import ConsistencyProof
+from certledger.eventstore.tlog.keys import VerifierKey
+from certledger.eventstore.tlog.policy import Policy
+from certledger.eventstore.tlog.tlog_proof import TlogProof
+from certledger.exporters.evidence import check_evidence
+from certledger.exporters.stored_zip import LARGEST, is_archive
+
+_PROOF: Final = b"c2sp.org/tlog-proof@"
+_CONSISTENCY: Final = re.compile(rb"old [0-9]+\n")
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(cls=CheckingCommand)
+@click.argument("file", type=_file)
+@click.option("--vkey", metavar="KEY", help="The log's verifier key line, or a file that holds it.")
+@click.option("--policy", type=_file, metavar="P", help="A policy: logs, witnesses, a quorum.")
+@click.option("--origin", metavar="NAME", help="The log's name.  [default: that of the key]")
+@click.option(
+    "--entry", type=_file, metavar="E", help="The entry of a proof.  [default: NAME.leaf beside it]"
+)
+@click.option(
+    "--since", type=_file, metavar="OLD", help="The older checkpoint of a consistency proof."
+)
+@pass_session
+def check(
+    session: Session,
+    file: Path,
+    vkey: str | None,
+    policy: Path | None,
+    origin: str | None,
+    entry: Path | None,
+    since: Path | None,
+) -> None:
+    """Check evidence, and say what it proves.
+
+    FILE is a proof (NAME.tlog-proof), a consistency proof, a signed checkpoint, or what `certledger
+    evidence` wrote. No registry is needed. Get KEY from the registry in another way than FILE.
+    Exits with 0 when FILE holds, 1 when it does not, 2 when it could not be checked.
+    """
+    trust = _trust(vkey, policy, origin)
+    data = _read(file)
+    try:
+        proved = _check(file, data, trust, entry, since)
+    except EvidenceError as error:
+        message = f"{file} does not hold: {describe(error)}"
+        raise Failure(message, FAILED) from error
+    tell(session.terminal, proved)
+
+
+def _check(file: Path, data: bytes, trust: Trust, entry: Path | None, since: Path | None) -> Proved:
+    is_proof, grows = data.startswith(_PROOF), _CONSISTENCY.match(data) is not None
+    if entry is not None and not is_proof:
+        raise click.UsageError("--entry goes with a proof of an entry, which FILE is not")
+    if (since is not None) != grows:
+        raise click.UsageError("--since, and a consistency proof, go with each other alone")
+    if is_proof:
+        return _check_entry(data, trust, entry or leaf_beside(file))
+    if since is not None:
+        old = trust.open(_read(since)).checkpoint
+        return that_log_grew(old, ConsistencyProof.from_bytes(data).verify(old, trust))
+    if is_archive(data):
+        return that_archive_holds(check_evidence(data, trust))
+    return that_checkpoint_is_signed(trust.open(data))
+
+
+def _check_entry(data: bytes, trust: Trust, leaf: Path) -> Proved:
+    if not leaf.exists():
+        message = f"there is no {leaf}: name the file with the entry's exact bytes with --entry"
+        raise click.UsageError(message)
+    proof, entry = TlogProof.from_bytes(data), _read(leaf)
+    opened = proof.verify(entry, trust)
+    return that_entry_is_in(opened, proof.index, entry)
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        data = stream.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        message = f"{path} is larger than any evidence: more than {LARGEST:,} bytes"
+        raise Failure(message, FAILED)
+    return data
+
+
+def _trust(vkey: str | None, policy: Path | None, origin: str | None) -> Trust:
+    if (vkey is None) == (policy is None):
+        raise click.UsageError("say whom to trust: either --vkey KEY or --policy P")
+    try:
+        if policy is not None:
+            found = Policy.from_bytes(_read(policy))
+            return found if origin is None else _OfOrigin(found, origin)
+        key = VerifierKey.from_text(_key_line(vkey or ""))
+        return TrustedLog(origin or key.name, [key])
+    except MalformedEvidence as error:
+        hint = "'--policy'" if vkey is None else "'--vkey'"
+        raise click.BadParameter(str(error), param_hint=hint) from error
+
+
+def _key_line(text: str) -> str:
+    path = Path(text)
+    # A key line may be longer than a name in a file system can be.
+    try:
+        found = path.is_file()
+    except OSError:
+        found = False
+    return _read(path).decode("utf-8", "replace").removesuffix("\n") if found else text
+
+
+@dataclass(frozen=True, slots=True)
+class _OfOrigin:
+    """Trusts what another does, of one log alone."""
+
+    trust: Trust
+    origin: str
+
+    def open(self, data: bytes) -> OpenedCheckpoint:
+        opened = self.trust.open(data)
+        if opened.checkpoint.origin != self.origin:
+            message = f"it is of the log {opened.checkpoint.origin!r}, not of {self.origin!r}"
+            raise EvidenceRefused(message)
+        return opened
