@@ -38,7 +38,7 @@ from certledger.projections.models import CertificateRecord
 from certledger.projections.queries import RevokedRow
 from certledger.projections.schema import prepare, versions
 from certledger.projections.status import CertificateStatus
-from certledger.projections.verify import Finding, verify
+from certledger.projections.verifying.verify import Finding, verify
 from certledger.unit_of_work import (
     Context,
     UnitOfWork,

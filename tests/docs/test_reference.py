@@ -190,7 +190,7 @@ def test_every_kind_of_finding_is_in_the_reference() -> None:
     }
     source = "".join(
         path.read_text(encoding="utf-8")
-        for path in sorted((ROOT / "src" / "certledger" / "projections").glob("*.py"))
+        for path in sorted((ROOT / "src" / "certledger" / "projections").rglob("*.py"))
     )
     found = set(re.findall(r'Finding\(\s*"(finding|note)",\s*"([a-z-]+)"', source))
     found |= {("finding", f"head-{kind}") for kind in ("root", "frontier")}

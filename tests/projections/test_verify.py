@@ -18,8 +18,8 @@ from certledger.errors import StorageError
 from certledger.eventstore.database import Database
 from certledger.eventstore.tables import log_entry, log_head
 from certledger.ledger import Ledger
-from certledger.projections.finding import Finding
-from certledger.projections.verify import verify
+from certledger.projections.verifying.finding import Finding
+from certledger.projections.verifying.verify import verify
 from tests.support.certificates import make_certificate, pem
 from tests.support.clock import FakeClock
 from tests.support.intruder import forge, image, intruder

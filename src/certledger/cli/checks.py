@@ -17,7 +17,7 @@ from certledger.cli.session import Session, pass_session
 from certledger.cli.text import counted, safe, serial_fields
 from certledger.errors import LogCorrupt
 from certledger.projections.compare import Difference
-from certledger.projections.finding import Finding
+from certledger.projections.verifying.finding import Finding
 
 _LONGEST: Final = 40
 _TIMES: Final = frozenset({"not_valid_before", "not_valid_after", "revocation_date"})

@@ -26,8 +26,8 @@ from certledger.eventstore.events import CrlPublished, Issued
 from certledger.eventstore.lifecycle import State, evolve
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import Position, log_entry
-from certledger.projections.finding import Finding
-from certledger.projections.stored import PAGE, StoredEntry, told
+from certledger.projections.verifying.finding import Finding
+from certledger.projections.verifying.stored import PAGE, StoredEntry, told
 
 _LENGTH: Final = 255
 _INT32: Final = 2**31

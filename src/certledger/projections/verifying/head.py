@@ -12,9 +12,9 @@ from certledger.errors import LedgerError
 from certledger.eventstore.event import check_origin
 from certledger.eventstore.sqlite_checks import stored_triggers
 from certledger.eventstore.tables import FORMAT, LOG_TABLES, TRIGGERS, log_head
-from certledger.projections.check_tree import TreeCheck
-from certledger.projections.finding import Finding
-from certledger.projections.stored import Extent, StoredHead, shown
+from certledger.projections.verifying.finding import Finding
+from certledger.projections.verifying.stored import Extent, StoredHead, shown
+from certledger.projections.verifying.tree import TreeCheck
 
 
 def check_size(extent: Extent, dialect: Dialect) -> Iterator[Finding]:

@@ -15,8 +15,8 @@ from certledger.eventstore.events import Issued, UnknownData
 from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
 from certledger.eventstore.tables import log_entry
 from certledger.eventstore.times import naive_utc
-from certledger.projections.finding import Finding
-from certledger.projections.stored import StoredEntry, shown, told
+from certledger.projections.verifying.finding import Finding
+from certledger.projections.verifying.stored import StoredEntry, shown, told
 
 _CERTIFICATE_FIELDS: Final = (
     "serial_number",

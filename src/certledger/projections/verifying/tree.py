@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from certledger.eventstore.merkle import HASH_SIZE, Frontier
-from certledger.projections.finding import Finding
+from certledger.projections.verifying.finding import Finding
 
 _LARGEST_GAP: Final = 100_000
 """Past so many missing entries the tree after them is given up."""

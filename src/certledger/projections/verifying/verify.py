@@ -11,9 +11,14 @@ from certledger.errors import BrokenTable, LogCorrupt, UnknownEventType
 from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
 from certledger.eventstore.sqlite_checks import values_as_stored
-from certledger.projections.check_entry import EntryCheck
-from certledger.projections.check_head import check_head, check_size, check_triggers
-from certledger.projections.check_streams import (
+from certledger.projections.differences import CERTIFICATE_ROWS, Difference
+from certledger.projections.progress import Progress, share
+from certledger.projections.scratch_tables import scratch_certificates
+from certledger.projections.verifying.entry import EntryCheck
+from certledger.projections.verifying.finding import Finding
+from certledger.projections.verifying.head import check_head, check_size, check_triggers
+from certledger.projections.verifying.stored import Extent, entry_pages, read_extent, shown, told
+from certledger.projections.verifying.streams import (
     Place,
     StreamCheck,
     add_places,
@@ -21,12 +26,7 @@ from certledger.projections.check_streams import (
     read_places,
     stream_index,
 )
-from certledger.projections.check_tree import TreeCheck
-from certledger.projections.differences import CERTIFICATE_ROWS, Difference
-from certledger.projections.finding import Finding
-from certledger.projections.progress import Progress, share
-from certledger.projections.scratch_tables import scratch_certificates
-from certledger.projections.stored import Extent, entry_pages, read_extent, shown, told
+from certledger.projections.verifying.tree import TreeCheck
 from certledger.projections.walk import replayed, walk
 
 __all__ = ["Finding", "verify"]
