@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -334,3 +335,14 @@ def test_a_certificate_that_is_not_the_recorded_one_is_refused(
     other = pem(make_certificate(serial=known.revoked))
     with pytest.raises(EvidenceRefused, match=r"certificate\.pem in the archive"):
         check_evidence(pack(members | {"certificate.pem": other}), TRUST)
+
+
+def test_the_reference_names_every_file_in_an_archive(ledger: Ledger, known: Populated) -> None:
+    root = Path(__file__).resolve().parent.parent.parent
+    page = (root / "docs" / "reference" / "evidence.md").read_text(encoding="utf-8")
+    documented = re.findall(
+        r"^\| `([^`]+)` \|", page.partition("## The evidence archive")[2], re.MULTILINE
+    )
+    found = [re.sub(r"\b\d+\b", "SEQ", name) for name in members_of(ledger, known.again)]
+    assert list(dict.fromkeys(found)) == documented
+    assert FORM in page
