@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from certledger.cli.keys import PASSPHRASE_VARIABLE, key, read_key
-from certledger.cli.main import cli
+from certledger.cli.keys import PASSPHRASE_VARIABLE, read_key
 from certledger.eventstore.tlog.keys import KeyKind, VerifierKey
 from certledger.eventstore.tlog.note import Note, NoteSigner, NoteVerifier
 from tests.support.cli import Commands
@@ -25,7 +24,6 @@ PASSPHRASE = "correct horse"
 
 @pytest.fixture
 def keys(run: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    monkeypatch.setitem(cli.commands, "key", key)
     monkeypatch.delenv(PASSPHRASE_VARIABLE, raising=False)
     return run
 
@@ -38,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 def secret_parts(path: Path) -> list[str]:
     """What of an unencrypted file must never be shown."""
     line = path.read_text().rstrip("\n")
-    return [line, line.rpartition("+")[2], "PRIVATE"]
+    return [line, line.split("+", 4)[4], "PRIVATE"]
 
 
 def test_new_makes_a_file_for_its_owner_and_prints_the_verifier_key_alone(

@@ -17,9 +17,14 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from certledger import __version__
 from certledger.cli import changes, checks, views
+from certledger.cli.check import check
+from certledger.cli.checkpoint import checkpoint, cosign
 from certledger.cli.crl import crl
 from certledger.cli.demo import demo
+from certledger.cli.evidence import evidence
 from certledger.cli.failures import FAILED, USAGE, CheckingCommand, failure, hide_passwords
+from certledger.cli.keys import key
+from certledger.cli.prove import prove
 from certledger.cli.session import Session, library_messages
 from certledger.cli.terminal import Terminal
 from certledger.cli.text import safe
@@ -28,8 +33,8 @@ PROGRAM: Final = "certledger"
 
 _EPILOG = """\b
 Exit codes: 0 done and clean; 1 refused, failed, or a check with findings;
-2 wrong usage, and for drift and verify: could not run; 3 a CRL was signed
-although the certificates table contradicts the log.
+2 wrong usage, and for check, drift and verify: could not run; 3 a CRL was
+signed although the certificates table contradicts the log.
 
 \b
 Shell completion, to be put into ~/.bashrc (or bash → zsh, fish):
@@ -174,6 +179,12 @@ for command in (
     views.history,
     views.log,
     crl,
+    checkpoint,
+    prove,
+    evidence,
+    check,
+    cosign,
+    key,
     checks.rebuild,
     checks.drift,
     checks.verify,
