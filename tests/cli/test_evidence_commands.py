@@ -21,6 +21,8 @@ from tests.support.cli import Commands
 from tests.support.clock import FakeClock
 from tests.support.evidence import KEY, PublishedLog
 from tests.support.evidence import ORIGIN as OTHER_ORIGIN
+from tests.support.evidence_texts import signed_proofs
+from tests.support.given import event, issued
 from tests.support.log import ORIGIN
 from tests.support.signed import (
     LOG_KEY,
@@ -249,6 +251,23 @@ def test_a_proof_of_a_log_that_is_not_certledger_s_can_be_checked(
     assert "that are no event of certledger" in shown
 
 
+def test_an_entry_that_says_to_stand_elsewhere_is_refused(
+    commands: Commands, tmp_path: Path
+) -> None:
+    """A log may hold any bytes, but certledger numbers and names its own."""
+    path = tmp_path / "p.tlog-proof"
+    one = event(issued(), seq=7)
+    for seq, entry in (
+        (8, one.to_entry()),
+        (7, one.model_copy(update={"source": "other.example"}).to_entry()),
+    ):
+        _, (made,) = signed_proofs({seq: entry})
+        path.write_bytes(made.proof.to_bytes())
+        path.with_name("p.leaf").write_bytes(entry)
+        error = commands.fails("check", path, "--vkey", VKEY)
+        assert f"holds this at {seq}, but it says of itself that it is entry 7 of" in error
+
+
 # check: whom to trust
 
 
@@ -286,6 +305,9 @@ def test_a_policy_may_want_a_witness(signed: Commands, tmp_path: Path) -> None:
     shown = signed("check", checkpoint, "--policy", policy).stdout
     assert "cosigned by   witness.example+" in shown
     assert "at 2027-01-15 08:00:00Z" in shown
+    checkpoint.write_bytes(cosigned(note_of(signed), at=2**63 - 1))
+    shown = signed("check", checkpoint, "--policy", policy).stdout
+    assert f", {2**63 - 1} seconds after 1970" in shown
     error = signed.fails("check", checkpoint, "--policy", policy, "--origin", "other.example")
     assert "not of 'other.example'" in error
     signed("check", checkpoint, "--policy", policy, "--origin", ORIGIN)
@@ -359,7 +381,9 @@ def test_an_option_that_does_not_fit_the_file_is_wrong_usage(
 
 def test_evidence_is_written_and_checked(signed: Commands, archive: Path) -> None:
     signed.file.unlink()
-    lines = signed("check", archive, "--vkey", VKEY).stdout.splitlines()
+    result = signed("check", archive, "--vkey", VKEY)
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
     assert lines[0] == f"proved: the log {ORIGIN} holds these 2 events of certificate 7 (0x7)"
     assert "alice: registered device web.example.org" in lines[1]
     assert lines[1].startswith("entry 0 ")

@@ -18,10 +18,13 @@ from certledger.errors import (
     NoCheckpoint,
     UnknownSerial,
 )
+from certledger.eventstore.certificates import describe_certificate
+from certledger.eventstore.events import CrlPublished
 from certledger.eventstore.lifecycle import stream_of
 from certledger.eventstore.proving import prove_entry
 from certledger.eventstore.reader import read_entries
 from certledger.eventstore.tlog.checkpoint import TrustedLog
+from certledger.eventstore.tlog.keys import SigningKey
 from certledger.eventstore.tlog.policy import Policy
 from certledger.exporters.evidence import check_evidence, export_evidence
 from certledger.exporters.readme import FORM
@@ -29,7 +32,9 @@ from certledger.exporters.stored_zip import pack, unpack
 from tests.support import raw
 from tests.support.certificates import make_certificate, pem
 from tests.support.clock import FakeClock
-from tests.support.log import ORIGIN
+from tests.support.evidence_texts import archive_of
+from tests.support.given import END, SERIAL, START, event, issued
+from tests.support.log import ORIGIN, append, new
 from tests.support.populated import Populated, populate
 from tests.support.signed import (
     LOG_KEY,
@@ -335,6 +340,95 @@ def test_a_certificate_that_is_not_the_recorded_one_is_refused(
     other = pem(make_certificate(serial=known.revoked))
     with pytest.raises(EvidenceRefused, match=r"certificate\.pem in the archive"):
         check_evidence(pack(members | {"certificate.pem": other}), TRUST)
+
+
+# A registry that lies: it signed what no certledger writes
+
+FIRST = event(issued(), seq=7)
+CRL = {
+    "type": CrlPublished.event_type,
+    "data": CrlPublished(
+        number="1",
+        this_update=START,
+        next_update=END,
+        sha256="a1" * 32,
+        entries=0,
+        log_size=7,
+        issuer="CN=Test CA",
+    ),
+}
+
+
+def entry_with(**attributes: object) -> bytes:
+    return FIRST.model_copy(update=attributes).to_entry()
+
+
+@pytest.mark.parametrize(
+    ("entries", "match"),
+    [
+        ({}, "there is no entry in it"),
+        ({8: FIRST.to_entry()}, "entry 8 says of itself that it is entry 7"),
+        ({7: b"{}"}, "entry 7 is no event of certledger"),
+        ({7: entry_with(source="other.example")}, "entry 7 is of the registry 'other.example'"),
+        ({7: FIRST.to_entry()}, "entry 7: not a certificate"),
+        ({7: entry_with(streamversion=1)}, "one is missing"),
+        ({7: entry_with(subject="crl/ab", **CRL)}, "not one certificate's history"),
+    ],
+)
+def test_a_signed_history_that_is_none_is_refused(entries: dict[int, bytes], match: str) -> None:
+    with pytest.raises(EvidenceError, match=match):
+        check_evidence(archive_of(entries), TRUST)
+
+
+@pytest.mark.parametrize("other", ["digest", "serial"])
+def test_a_signed_entry_with_another_certificate_than_it_says_is_refused(other: str) -> None:
+    certificate = make_certificate(serial=SERIAL)
+    data = describe_certificate(certificate)
+    if other == "digest":
+        wrong = data.model_copy(update={"sha256": "a1" * 32})
+    else:
+        shown = describe_certificate(make_certificate(serial=SERIAL + 1))
+        wrong = shown.model_copy(update={"serial_number": str(SERIAL)})
+    with pytest.raises(EvidenceRefused, match="entry 7 holds another certificate than it says"):
+        check_evidence(archive_of({7: event(wrong, seq=7).to_entry()}), TRUST)
+    archive = archive_of({7: event(data, seq=7).to_entry()})
+    with pytest.raises(MalformedEvidence, match=r"has no README\.txt"):
+        check_evidence(archive, TRUST)  # all else holds
+
+
+@pytest.mark.parametrize("key", [OTHER_KEY, WITNESS_KEY])
+def test_a_key_in_the_archive_that_did_not_sign_as_a_log_is_refused(key: SigningKey) -> None:
+    archive = archive_of({7: FIRST.to_entry()}, key.verifier_key.to_text())
+    with pytest.raises(EvidenceError, match=r"did not sign the checkpoint|is needed here"):
+        check_evidence(archive, TRUST)
+
+
+def test_no_evidence_is_made_with_a_certificate_that_contradicts_its_entry(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Only a writer that is not certledger could have appended it."""
+    data = describe_certificate(make_certificate(serial=SERIAL))
+    append(
+        ledger.database,
+        clock,
+        [new(data.model_copy(update={"sha256": "a1" * 32}))],
+        expected_version=0,
+    )
+    sign_log(ledger.database, tmp_path, clock)
+    with pytest.raises(LogCorrupt, match="another certificate than it says"):
+        export_evidence(ledger.database, SERIAL)
+
+
+def test_a_certificate_registered_twice_is_in_it_once(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
+) -> None:
+    certificate = make_certificate(serial=SERIAL)
+    for _ in range(2):
+        ledger.issue(certificate)
+        ledger.delete(SERIAL)
+    sign_log(ledger.database, tmp_path, clock)
+    names = [name for name in members_of(ledger, SERIAL) if name.startswith("certificate")]
+    assert names == ["certificate.pem"]
 
 
 def test_the_reference_names_every_file_in_an_archive(ledger: Ledger, known: Populated) -> None:

@@ -101,6 +101,15 @@ def test_paths_out_of_the_archive_and_foreign_archives_are_refused(archive: byte
         unpack(archive)
 
 
+@pytest.mark.parametrize(
+    "archive",
+    [zipped(("../x", b"x")), zipped(("x", b"x" * 99), compression=zipfile.ZIP_DEFLATED)],
+)
+def test_the_member_that_is_foreign_is_named(archive: bytes) -> None:
+    with pytest.raises(MalformedEvidence, match=r"its member '.*x' has a foreign name, is comp"):
+        unpack(archive)
+
+
 def test_a_second_member_of_a_name_is_refused() -> None:
     one = pack({"a": b"1"})
     local = one.partition(b"PK\x01\x02")[0]

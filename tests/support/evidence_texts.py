@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from certledger.eventstore.tlog.tlog_proof import TlogProof
 from certledger.exporters.bundle import Bundle
 from certledger.exporters.pages import to_html, to_text
 from certledger.exporters.readme import readme_of
+from certledger.exporters.stored_zip import pack
 from certledger.exporters.summary import summary_of, title_of
 from tests.support.given import START, deleted, event, issued, revoked
 from tests.support.log import ORIGIN
-from tests.support.signed import LOG_KEY, cosigned
+from tests.support.signed import LOG_KEY, VKEY, cosigned
 from tests.support.sparse_tree import SparseTree
 
 GOLDEN = Path(__file__).resolve().parent.parent / "exporters" / "golden"
@@ -31,20 +33,32 @@ EVIL = (
 """A comment with markup, with a line that looks like one of ours, with invisible controls."""
 
 
-def bundle_of(*events: Event, size: int = SIZE) -> Bundle:
-    """The archive's parts for these events, in a log whose other entries are all alike."""
-    tree = SparseTree({one.seq: one.to_entry() for one in events})
+def signed_proofs(entries: Mapping[int, bytes], size: int = SIZE) -> tuple[bytes, list[EntryProof]]:
+    """A checkpoint of a log with these entries, all others alike, and their proofs."""
+    tree = SparseTree(entries)
     text = Checkpoint(ORIGIN, size, tree.root(size)).to_text()
     note = cosigned(Note(text).signed(NoteSigner(LOG_KEY)).to_bytes())
     proofs = [
-        EntryProof(
-            one.seq,
-            one.to_entry(),
-            TlogProof(one.seq, tuple(inclusion_proof(one.seq, size, tree)), note),
-        )
-        for one in events
+        EntryProof(seq, entry, TlogProof(seq, tuple(inclusion_proof(seq, size, tree)), note))
+        for seq, entry in entries.items()
     ]
+    return note, proofs
+
+
+def bundle_of(*events: Event, size: int = SIZE) -> Bundle:
+    """The archive's parts for these events."""
+    note, proofs = signed_proofs({one.seq: one.to_entry() for one in events}, size)
     return Bundle.of(LOG_KEY.verifier_key, note, proofs)
+
+
+def archive_of(entries: Mapping[int, bytes], vkey: str = VKEY) -> bytes:
+    """An archive as a registry would sign it that lies: whatever the entries are."""
+    note, proofs = signed_proofs(entries)
+    members = {"checkpoint": note, "log-key.vkey": f"{vkey}\n".encode()}
+    for proof in proofs:
+        members[f"events/{proof.seq}.leaf"] = proof.entry
+        members[f"events/{proof.seq}.tlog-proof"] = proof.proof.to_bytes()
+    return pack(members)
 
 
 def known_bundle() -> Bundle:

@@ -29,9 +29,9 @@ def sign_log(database: Database, folder: Path, clock: Clock, key: SigningKey = L
     return sign_checkpoint(database, key, state, clock).note
 
 
-def cosigned(note: bytes, key: SigningKey = WITNESS_KEY) -> bytes:
+def cosigned(note: bytes, key: SigningKey = WITNESS_KEY, *, at: int = COSIGNED_AT) -> bytes:
     """The same checkpoint with a witness's line."""
-    return Note.from_bytes(note).signed(CosignatureSigner(key, COSIGNED_AT)).to_bytes()
+    return Note.from_bytes(note).signed(CosignatureSigner(key, at)).to_bytes()
 
 
 def stored_note(database: Database) -> bytes:

@@ -87,8 +87,6 @@ def _place(connection: Connection, serial: int | None, seq: int | None) -> int:
 
 def _write_entry(terminal: Terminal, proof: EntryProof, path: Path) -> None:
     leaf = leaf_beside(path)
-    if leaf == path:
-        raise click.BadParameter("a proof is not written where its entry goes", param_hint="'-o'")
     write_whole(str(leaf), proof.entry)
     write_whole(str(path), proof.proof.to_bytes())
     size = _size_of(proof.proof.checkpoint)

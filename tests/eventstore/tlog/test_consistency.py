@@ -47,6 +47,12 @@ def test_any_bytes_are_a_proof_that_is_written_alike_or_malformed(data: bytes) -
             read.verify(old(3), TRUST)
 
 
+@pytest.mark.parametrize("data", [b"3\n\n", b"old\n\n", b"old 03\n\n", b"old 3\n", b"old 3\nx\n\n"])
+def test_a_proof_has_one_spelling(data: bytes) -> None:
+    with pytest.raises(MalformedEvidence):
+        ConsistencyProof.from_bytes(data)
+
+
 @by_case("consistency_proofs")
 def test_the_proofs_of_the_vectors_are_written_and_read(case: Case) -> None:
     made = ConsistencyProof(case["old_size"], tuple(hashes(case["proof"])), b"")
