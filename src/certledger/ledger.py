@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from certledger import bulk, crl
+from certledger.auto_signing import AutoSigner
 from certledger.bulk import Done, Outcome, Registration
 from certledger.errors import CommandIdReused, InvalidValue, UnknownSerial
 from certledger.eventstore import sqlite
@@ -98,6 +99,7 @@ class Ledger:
         allow_clock_behind: bool = False,
         retry_seconds: float = RETRY_SECONDS,
         logger: logging.Logger | None = None,
+        signer: AutoSigner | None = None,
     ) -> None:
         """Open the registry, or make one where there is nothing and `create` allows.
 
@@ -105,10 +107,11 @@ class Ledger:
         `ca.example.org/registry`; it can be given until the first event, and is
         `certledger.invalid/<UUID>` otherwise. `retry_seconds` is how long a locked database is
         tried again. `allow_clock_behind` permits appending although the clock is more than 24
-        hours behind the log.
+        hours behind the log. `signer` signs checkpoints after changes.
 
-        Raises `NotARegistry`, `FormatTooNew`, `ReadOnlyRegistry`, `StorageUnavailable` or
-        `InvalidValue`.
+        Raises `NotARegistry`, `FormatTooNew`, `ReadOnlyRegistry`, `StorageUnavailable`,
+        `InvalidValue`, or `SigningRefused` where the signer's key has another name than the
+        registry.
         """
         if origin is not None:
             check_origin(origin)
@@ -117,6 +120,7 @@ class Ledger:
         )
         self._context = Context(clock, new_id, allow_clock_behind)
         self._logger = logger or DEFAULT_LOGGER
+        self._signer = signer
         try:
             prepare(
                 self.database,
@@ -126,6 +130,8 @@ class Ledger:
             )
             if origin is not None:
                 self._name(origin)
+            if signer is not None:
+                signer.require_log(self.head().origin)
         except BaseException:
             self.database.close()
             raise
@@ -176,6 +182,12 @@ class Ledger:
         for note in notes:
             self._logger.warning("%s", note)
 
+    def _committed(self, notes: list[str], size: int | None = None) -> None:
+        """Do what follows a change; `size` is the log's after it, where it is known."""
+        self._note(notes)
+        if self._signer is not None:
+            self._signer.after_change(self.database, self._context.clock, self._logger, size)
+
     # Commands
 
     def issue(
@@ -210,7 +222,7 @@ class Ledger:
         up the others. Raises `StorageError`; what was yielded before stays registered.
         """
         return bulk.issue_many(
-            self.database, self._context, certificates, current_actor(), self._note, progress
+            self.database, self._context, certificates, current_actor(), self._committed, progress
         )
 
     def revoke(
@@ -252,7 +264,9 @@ class Ledger:
 
         Raises `ClockBehindLog` or `StorageError`; what `progress` was told before stays done.
         """
-        return bulk.expire_due(self.database, self._context, current_actor(), self._note, progress)
+        return bulk.expire_due(
+            self.database, self._context, current_actor(), self._committed, progress
+        )
 
     def delete(
         self,
@@ -312,7 +326,7 @@ class Ledger:
             return event, unit.finish()
 
         event, notes = self.database.write(work)
-        self._note(notes)
+        self._committed(notes, event.seq + 1)
         return event
 
     # Queries
@@ -480,7 +494,7 @@ class Ledger:
 
         Raises `InvalidValue`, `CrlDisagreement`, `LogCorrupt` or another `StorageError`.
         """
-        return crl.publish_crl(
+        signed = crl.publish_crl(
             self.database,
             self._context,
             crl.Issuer(ca_certificate, ca_key),
@@ -489,6 +503,8 @@ class Ledger:
             number=number,
             strict=strict,
         )
+        self._committed([], signed.event.seq + 1)
+        return signed
 
     # Checks
 
