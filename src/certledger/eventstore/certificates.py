@@ -57,25 +57,32 @@ def describe_certificate(
     kind = CertType.parse(key_type)
     if uuid is not None:
         uuid = _check_uuid(str(uuid))
+    fields = certificate_fields(certificate)
+    given = {"key_type": kind, "uuid": uuid, "comment": comment or None}
+    try:
+        return validated(Issued, fields | given)
+    except InvalidEvent as error:
+        message = f"the certificate cannot be recorded: {error}"
+        raise InvalidCertificate(message) from error
+
+
+def certificate_fields(certificate: x509.Certificate) -> dict[str, object]:
+    """Return what an issued event states that follows from the certificate alone.
+
+    Raises `InvalidCertificate` where the certificate cannot be read.
+    """
     try:
         der = certificate.public_bytes(Encoding.DER)
-        fields = {
+        return {
             "serial_number": str(certificate.serial_number),
             "common_name": common_name(certificate) or "",
             "not_valid_before": certificate.not_valid_before_utc,
             "not_valid_after": certificate.not_valid_after_utc,
-            "key_type": kind,
-            "uuid": uuid,
             "issuer": certificate.issuer.rfc4514_string() or None,
             "authority_key_identifier": authority_key_identifier(certificate),
             "sha256": hashlib.sha256(der).hexdigest(),
             "certificate_pem": certificate.public_bytes(Encoding.PEM).decode("ascii"),
-            "comment": comment or None,
         }
-        return validated(Issued, fields)
-    except InvalidEvent as error:
-        message = f"the certificate cannot be recorded: {error}"
-        raise InvalidCertificate(message) from error
     except (ValueError, TypeError) as error:
         message = f"the certificate cannot be read: {error}"
         raise InvalidCertificate(message) from error

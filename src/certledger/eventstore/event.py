@@ -119,7 +119,7 @@ class Event(BaseModel):
     authid: AttributeText
     correlationid: AttributeText | None = None
     causationid: AttributeText | None = None
-    extensions: Extensions = {}
+    extensions: Extensions = Field(default_factory=dict)
     """Further extension attributes; they stand beside the others in the JSON."""
     data: SerializeAsAny[EventData]
 
