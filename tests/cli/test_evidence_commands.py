@@ -353,6 +353,8 @@ def test_check_says_that_a_log_only_grew(
     signed("prove", "--consistency", 3, 4, "-o", grown)
     shown = signed("check", grown, "--since", old, "--vkey", VKEY).stdout
     assert "of 4 entries begins with all that the checkpoint of 3 covers" in shown
+    error = signed.fails("check", grown, "--since", grown, "--vkey", VKEY)
+    assert f"the older checkpoint in {grown}: " in error
     (tmp_path / "new").write_bytes(note_of(signed))
     error = signed.fails("check", grown, "--since", tmp_path / "new", "--vkey", VKEY)
     assert "does not hold" in error

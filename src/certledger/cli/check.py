@@ -20,6 +20,7 @@ from certledger.cli.proved import (
     that_log_grew,
 )
 from certledger.cli.session import Session, pass_session
+from certledger.cli.vkey import VKEY
 from certledger.errors import EvidenceError, EvidenceRefused, MalformedEvidence
 from certledger.eventstore.tlog.checkpoint import OpenedCheckpoint, Trust, TrustedLog
 from certledger.eventstore.tlog.consistency import ConsistencyProof
@@ -36,7 +37,9 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command(cls=CheckingCommand)
 @click.argument("file", type=_file)
-@click.option("--vkey", metavar="KEY", help="The log's verifier key line, or a file that holds it.")
+@click.option(
+    "--vkey", type=VKEY, metavar="KEY", help="The log's verifier key line, or a file that holds it."
+)
 @click.option("--policy", type=_file, metavar="P", help="A policy: logs, witnesses, a quorum.")
 @click.option("--origin", metavar="NAME", help="The log's name.  [default: that of the key]")
 @click.option(
@@ -49,7 +52,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 def check(
     session: Session,
     file: Path,
-    vkey: str | None,
+    vkey: VerifierKey | None,
     policy: Path | None,
     origin: str | None,
     entry: Path | None,
@@ -80,8 +83,7 @@ def _check(file: Path, data: bytes, trust: Trust, entry: Path | None, since: Pat
     if is_proof:
         return _check_entry(data, trust, entry or leaf_beside(file))
     if since is not None:
-        old = trust.open(_read(since)).checkpoint
-        return that_log_grew(old, ConsistencyProof.from_bytes(data).verify(old, trust))
+        return _check_growth(data, trust, since)
     if is_archive(data):
         return that_archive_holds(check_evidence(data, trust))
     return that_checkpoint_is_signed(trust.open(data))
@@ -96,6 +98,15 @@ def _check_entry(data: bytes, trust: Trust, leaf: Path) -> Proved:
     return that_entry_is_in(opened, proof.index, entry)
 
 
+def _check_growth(data: bytes, trust: Trust, since: Path) -> Proved:
+    try:
+        old = trust.open(_read(since)).checkpoint
+    except EvidenceError as error:
+        message = f"the older checkpoint in {since}: {error}"
+        raise EvidenceRefused(message) from error
+    return that_log_grew(old, ConsistencyProof.from_bytes(data).verify(old, trust))
+
+
 def _read(path: Path) -> bytes:
     with path.open("rb") as stream:
         data = stream.read(LARGEST + 1)
@@ -105,28 +116,17 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _trust(vkey: str | None, policy: Path | None, origin: str | None) -> Trust:
+def _trust(vkey: VerifierKey | None, policy: Path | None, origin: str | None) -> Trust:
     if (vkey is None) == (policy is None):
         raise click.UsageError("say whom to trust: either --vkey KEY or --policy P")
     try:
-        if policy is not None:
-            found = Policy.from_bytes(_read(policy))
-            return found if origin is None else _OfOrigin(found, origin)
-        key = VerifierKey.from_text(_key_line(vkey or ""))
-        return TrustedLog(origin or key.name, [key])
+        if vkey is not None:
+            return TrustedLog(origin or vkey.name, [vkey])
+        found = Policy.from_bytes(_read(policy or Path()))
     except MalformedEvidence as error:
         hint = "'--policy'" if vkey is None else "'--vkey'"
         raise click.BadParameter(str(error), param_hint=hint) from error
-
-
-def _key_line(text: str) -> str:
-    path = Path(text)
-    # A key line may be longer than a name in a file system can be.
-    try:
-        found = path.is_file()
-    except OSError:
-        found = False
-    return _read(path).decode("utf-8", "replace").removesuffix("\n") if found else text
+    return found if origin is None else _OfOrigin(found, origin)
 
 
 @dataclass(frozen=True, slots=True)
