@@ -324,7 +324,9 @@ def test_check_says_what_a_checkpoint_commits_to(signed: Commands, tmp_path: Pat
     path = tmp_path / "checkpoint"
     path.write_bytes(note_of(signed))
     shown = signed("check", path, "--vkey", VKEY).stdout
-    assert shown.startswith(f"proved: the log {ORIGIN} is signed with 3 entries\n")
+    assert shown.startswith(
+        f"proved: whoever holds the key signed that the log {ORIGIN} has 3 entries\n"
+    )
     assert f"root          {path.read_text().splitlines()[2]}\n" in shown
     path.write_bytes(path.read_bytes().replace(b"\n3\n", b"\n4\n"))
     assert "does not verify" in signed.fails("check", path, "--vkey", VKEY)

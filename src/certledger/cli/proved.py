@@ -108,7 +108,7 @@ def that_checkpoint_is_signed(opened: OpenedCheckpoint) -> Proved:
     """Say what a checkpoint commits its log to."""
     checkpoint = opened.checkpoint
     size = counted(checkpoint.size, "entry", "entries")
-    sentence = f"the log {checkpoint.origin} is signed with {size}"
+    sentence = f"whoever holds the key signed that the log {checkpoint.origin} has {size}"
     return Proved(sentence, (*_signed(opened),))
 
 
