@@ -205,14 +205,17 @@ def test_many_are_signed_after_each_batch(opened: Open) -> None:
     assert sizes(ledger) == [3]
 
 
-def test_a_batch_that_is_refused_is_no_change(opened: Open, clock: FakeClock) -> None:
+def test_a_batch_that_is_refused_is_no_change(
+    opened: Open, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     ledger = opened(every_seconds=60)
     certificate = make_certificate(serial=1)
     ledger.issue(certificate)
     clock.step(seconds=1000)
+    caplog.set_level(logging.INFO, "certledger")
     (outcome,) = ledger.issue_many([Registration(certificate)])
     assert outcome.already_there
-    assert sizes(ledger) == [1]
+    assert "signed" not in caplog.text
 
 
 def test_the_facade_signs_too(opened: Open, clock: FakeClock) -> None:
@@ -373,7 +376,10 @@ def test_another_signer_is_waited_for_and_not_for_ever(
 # Threads and processes
 
 
-def test_threads_sign_every_size_once_at_most_and_the_last_one_for_sure(opened: Open) -> None:
+def test_threads_sign_every_size_once_at_most_and_the_last_one_for_sure(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "certledger")
     ledger = opened(every_events=1)
     certificates = [make_certificate(serial=serial) for serial in range(1, 41)]
     with ThreadPoolExecutor(8) as pool:
@@ -382,6 +388,8 @@ def test_threads_sign_every_size_once_at_most_and_the_last_one_for_sure(opened: 
     found = sizes(ledger)
     assert found == sorted(set(found))
     assert found[-1] == 40
+    signed = [record.getMessage() for record in caplog.records if "signed" in record.msg]
+    assert sorted(signed) == sorted(f"checkpoint of {size} entries signed" for size in found)
 
 
 FORKING = """
