@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -27,6 +27,8 @@ from certledger.errors import (
 FAILED: Final = 1
 USAGE: Final = 2
 TABLE_CONTRADICTS_LOG: Final = 3
+
+_CHECKING: Final = "certledger.cli.checking"
 
 _WHAT_TO_DO: Final = {
     UnknownSerial: "`certledger list` names those present, `certledger history` the deleted ones",
@@ -47,6 +49,18 @@ class Failure(click.ClickException):
 
 class CheckingCommand(click.Command):
     """A command whose exit code 1 means findings: not having run at all is 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; while it runs, and where it breaks off, the whole command line is checking."""
+        ctx.meta[_CHECKING] = True
+        result = super().invoke(ctx)
+        del ctx.meta[_CHECKING]
+        return result
+
+
+def is_checking(ctx: click.Context) -> bool:
+    """Tell whether a checking command, also one of a group, broke off."""
+    return _CHECKING in ctx.meta
 
 
 def failure(error: BaseException, *, checking: bool) -> Failure:

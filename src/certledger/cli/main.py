@@ -22,7 +22,7 @@ from certledger.cli.checkpoint import checkpoint, cosign
 from certledger.cli.crl import crl
 from certledger.cli.demo import demo
 from certledger.cli.evidence import evidence
-from certledger.cli.failures import FAILED, USAGE, CheckingCommand, failure, hide_passwords
+from certledger.cli.failures import FAILED, USAGE, failure, hide_passwords, is_checking
 from certledger.cli.keys import key
 from certledger.cli.prove import prove
 from certledger.cli.session import Session, library_messages
@@ -57,9 +57,7 @@ class Application(click.Group):
         except (click.ClickException, click.Abort, Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            checking = isinstance(
-                self.get_command(ctx, ctx.invoked_subcommand or ""), CheckingCommand
-            )
+            checking = is_checking(ctx)
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 # Whoever read the output has seen enough.
                 silence(sys.stdout)
