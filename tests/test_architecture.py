@@ -23,6 +23,7 @@ ALLOWED = {
     "ledger": {"errors", "eventstore", "projections", "ledger"},
     "db": {"errors", "eventstore", "projections", "ledger", "db"},
     "exporters": {"errors", "eventstore", "projections", "ledger", "exporters"},
+    "importers": {"errors", "eventstore", "projections", "ledger", "importers"},
     "__init__": {"errors", "eventstore", "projections", "ledger", "db"},
     "cli": {
         "errors",
@@ -31,6 +32,7 @@ ALLOWED = {
         "ledger",
         "db",
         "exporters",
+        "importers",
         "__init__",
         "cli",
     },

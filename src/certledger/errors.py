@@ -16,6 +16,7 @@
     ├── UnknownEventType         the log holds an event type that this version does not know
     ├── ClockBehindLog           the clock is far behind the last entry of the log
     ├── CrlDisagreement          strict CRL: the table contradicts the log
+    ├── ImportRejected           a file to be read in breaks its format, at a line
     ├── NoCheckpoint             no stored checkpoint covers what a proof is wanted of
     ├── SigningRefused           the log is not a continuation of what was signed before
     ├── KeyRefused               a key file is open to others, damaged, or wants a passphrase
@@ -193,6 +194,16 @@ class MalformedEvidence(EvidenceError):
 
 class EvidenceRefused(EvidenceError):
     """A piece of evidence is well formed but does not verify."""
+
+
+class ImportRejected(LedgerError):
+    """A file to be read in breaks its format or its rules; nothing of it was kept."""
+
+    def __init__(self, file: object, line: int, why: str) -> None:
+        self.file = str(file)
+        self.line = line
+        self.why = why
+        super().__init__(f"{file}, line {line}: {why}")
 
 
 class NoCheckpoint(LedgerError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +19,12 @@ from certledger.cli.proved import (
     that_log_grew,
 )
 from certledger.cli.session import Session, pass_session
+from certledger.cli.trust import trust_in
 from certledger.cli.vkey import VKEY
-from certledger.errors import EvidenceError, EvidenceRefused, MalformedEvidence
-from certledger.eventstore.tlog.checkpoint import OpenedCheckpoint, Trust, TrustedLog
+from certledger.errors import EvidenceError, EvidenceRefused
+from certledger.eventstore.tlog.checkpoint import Trust
 from certledger.eventstore.tlog.consistency import ConsistencyProof
 from certledger.eventstore.tlog.keys import VerifierKey
-from certledger.eventstore.tlog.policy import Policy
 from certledger.eventstore.tlog.tlog_proof import TlogProof
 from certledger.exporters.evidence import check_evidence
 from certledger.exporters.stored_zip import LARGEST, is_archive
@@ -64,7 +63,7 @@ def check(
     evidence` wrote. No registry is needed. Get KEY from the registry in another way than FILE.
     Exits with 0 when FILE holds, 1 when it does not, 2 when it could not be checked.
     """
-    trust = _trust(vkey, policy, origin)
+    trust = trust_in(vkey, policy, origin)
     data = _read(file)
     try:
         proved = _check(file, data, trust, entry, since)
@@ -114,31 +113,3 @@ def _read(path: Path) -> bytes:
         message = f"{path} is larger than any evidence: more than {LARGEST:,} bytes"
         raise Failure(message, FAILED)
     return data
-
-
-def _trust(vkey: VerifierKey | None, policy: Path | None, origin: str | None) -> Trust:
-    if (vkey is None) == (policy is None):
-        raise click.UsageError("say whom to trust: either --vkey KEY or --policy P")
-    try:
-        if vkey is not None:
-            return TrustedLog(origin or vkey.name, [vkey])
-        found = Policy.from_bytes(_read(policy or Path()))
-    except MalformedEvidence as error:
-        hint = "'--policy'" if vkey is None else "'--vkey'"
-        raise click.BadParameter(str(error), param_hint=hint) from error
-    return found if origin is None else _OfOrigin(found, origin)
-
-
-@dataclass(frozen=True, slots=True)
-class _OfOrigin:
-    """Trusts what another does, of one log alone."""
-
-    trust: Trust
-    origin: str
-
-    def open(self, data: bytes) -> OpenedCheckpoint:
-        opened = self.trust.open(data)
-        if opened.checkpoint.origin != self.origin:
-            message = f"it is of the log {opened.checkpoint.origin!r}, not of {self.origin!r}"
-            raise EvidenceRefused(message)
-        return opened

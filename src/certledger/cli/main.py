@@ -22,9 +22,12 @@ from certledger.cli.checkpoint import checkpoint, cosign
 from certledger.cli.crl import crl
 from certledger.cli.demo import demo
 from certledger.cli.evidence import evidence
+from certledger.cli.export import export
 from certledger.cli.failures import FAILED, USAGE, failure, hide_passwords, is_checking
 from certledger.cli.keys import key
+from certledger.cli.mirror import mirror
 from certledger.cli.prove import prove
+from certledger.cli.restore import restore
 from certledger.cli.session import Session, library_messages
 from certledger.cli.terminal import Terminal
 from certledger.cli.text import safe
@@ -181,6 +184,9 @@ for command in (
     prove,
     evidence,
     check,
+    export,
+    restore,
+    mirror,
     cosign,
     key,
     checks.rebuild,

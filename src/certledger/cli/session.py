@@ -13,6 +13,7 @@ from certledger import Ledger
 from certledger.cli.failures import hide_passwords
 from certledger.cli.terminal import Terminal
 from certledger.eventstore.actor import acting_as
+from certledger.eventstore.database import Database
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,16 @@ class Session:
             ) as ledger,
         ):
             yield ledger
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """Lend the database itself, for what does not want an open registry."""
+        self._check_url()
+        database = Database(self.db)
+        try:
+            yield database
+        finally:
+            database.close()
 
     def _check_url(self) -> None:
         if "://" not in self.db:

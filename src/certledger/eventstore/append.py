@@ -14,7 +14,7 @@ from certledger.eventstore.actor import Actor
 from certledger.eventstore.event import Event, make_event, sequence_text
 from certledger.eventstore.events import EventData
 from certledger.eventstore.head import frontier_of, grow_head, lock_head
-from certledger.eventstore.merkle import leaf_hash
+from certledger.eventstore.merkle import Frontier, leaf_hash
 from certledger.eventstore.reader import read_stream, stream_version
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import log_entry
@@ -140,26 +140,34 @@ class Tail:
         self._unflushed.setdefault(event.subject, []).append(event)
         if event.subject in self._streams:
             self._streams[event.subject].append(event)
-        self._rows.append(
-            {
-                "seq": event.seq,
-                "hashes": self._frontier.append(leaf_hash(entry)),
-                "event_id": event.id,
-                "subject": event.subject,
-                "streamversion": event.streamversion,
-                "type": event.type,
-                "actor": event.authid,
-                "uuid": event.data.uuid_taken,
-                "recorded_at": naive_utc(self.now),
-                "entry": entry,
-            }
-        )
+        self._rows.append(entry_row(event, entry, self._frontier))
 
     def flush(self) -> None:
         """Write what was appended, and the new head."""
         if not self._rows:
             return
-        _INSERT.run_many(self._connection, self._rows)
+        insert_rows(self._connection, self._rows)
         grow_head(self._connection, self.size - len(self._rows), self._frontier, self.now)
         self._rows = []
         self._unflushed = {}
+
+
+def entry_row(event: Event, entry: bytes, frontier: Frontier) -> dict[str, Any]:
+    """Return the row of an entry, which the tree grows by."""
+    return {
+        "seq": event.seq,
+        "hashes": frontier.append(leaf_hash(entry)),
+        "event_id": event.id,
+        "subject": event.subject,
+        "streamversion": event.streamversion,
+        "type": event.type,
+        "actor": event.authid,
+        "uuid": event.data.uuid_taken,
+        "recorded_at": naive_utc(event.recordedtime),
+        "entry": entry,
+    }
+
+
+def insert_rows(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows made by `entry_row`, in their order; the head is the caller's to move."""
+    _INSERT.run_many(connection, rows)

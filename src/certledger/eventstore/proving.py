@@ -16,7 +16,7 @@ from certledger.eventstore.checkpoints import (
     newest_checkpoint,
 )
 from certledger.eventstore.head import read_head
-from certledger.eventstore.reader import END, Entry, read_entries
+from certledger.eventstore.reader import END, read_entries
 from certledger.eventstore.tlog.checkpoint import TrustedLog
 from certledger.eventstore.tlog.consistency import ConsistencyProof
 from certledger.eventstore.tlog.keys import VerifierKey
@@ -66,15 +66,7 @@ def _entry_at(connection: Connection, seq: int) -> bytes:
     if not rows:
         message = f"the log has no entry {seq}"
         raise InvalidValue(message)
-    return _bytes_of(rows[0])
-
-
-def _bytes_of(row: Entry) -> bytes:
-    if row.entry is None:
-        message = "its bytes are missing"
-        raise LogCorrupt(message, row.seq)
-    row.event()  # holds the bytes against their leaf hash
-    return row.entry
+    return rows[0].content()
 
 
 def prove_consistency(connection: Connection, old_size: int, new_size: int) -> ConsistencyProof:

@@ -62,6 +62,10 @@ class Entry:
         """
         return open_entry(self.seq, self.hashes, self.entry)
 
+    def content(self) -> bytes:
+        """Return the bytes, held against their leaf hash. Raises `LogCorrupt`."""
+        return checked_bytes(self.seq, self.hashes, self.entry)
+
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
@@ -84,6 +88,21 @@ def open_entry(seq: int, hashes: bytes, entry: bytes | None) -> Event:
 
     Raises `LogCorrupt` for missing bytes, other bytes than were hashed, or a foreign position.
     """
+    try:
+        event = load_event(checked_bytes(seq, hashes, entry))
+    except InvalidEvent as error:
+        raise LogCorrupt(str(error), seq) from error
+    if event.seq != seq:
+        message = f"its bytes are those of entry {event.seq}"
+        raise LogCorrupt(message, seq)
+    return event
+
+
+def checked_bytes(seq: int, hashes: bytes, entry: bytes | None) -> bytes:
+    """Return an entry's bytes after holding them against the stored leaf hash.
+
+    Raises `LogCorrupt` for missing bytes, or other bytes than were hashed.
+    """
     if entry is None:
         message = "its bytes are missing"
         raise LogCorrupt(message, seq)
@@ -92,14 +111,7 @@ def open_entry(seq: int, hashes: bytes, entry: bytes | None) -> Event:
     if not stored or leaf_hash(entry) != hashes[:HASH_SIZE]:
         message = "its bytes are not those that were hashed"
         raise LogCorrupt(message, seq)
-    try:
-        event = load_event(entry)
-    except InvalidEvent as error:
-        raise LogCorrupt(str(error), seq) from error
-    if event.seq != seq:
-        message = f"its bytes are those of entry {event.seq}"
-        raise LogCorrupt(message, seq)
-    return event
+    return entry
 
 
 _STREAM: Final = Statement(
