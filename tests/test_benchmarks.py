@@ -22,6 +22,14 @@ FIGURES = {
     "queries": ["get_by_serial, time of tiny_ca / ours", "get_by_name, time of tiny_ca / ours"],
     "sweep": ["20 due", "none due, time of tiny_ca / ours"],
     "large": ["history of one certificate", "status"],
+    "evidence": [
+        "proof made, 30 entries",
+        "proof checked, 30 entries",
+        "proof made, 60 entries",
+        "proof checked, 60 entries",
+        "checkpoint",
+        "incremental tile export",
+    ],
 }
 """Some of the figures that each benchmark has."""
 
