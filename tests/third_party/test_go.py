@@ -15,9 +15,11 @@ import pytest
 
 from certledger import Ledger
 from certledger.eventstore.proving import prove_consistency
+from certledger.exporters.tiles import export_tiles
 from tests.support.certificates import make_certificate
 from tests.support.clock import FakeClock
 from tests.support.evidence import KEY, PublishedLog
+from tests.support.log import fill, make_log
 from tests.support.populated import Populated
 from tests.support.signed import VKEY, sign_log, stored_note
 
@@ -93,6 +95,22 @@ def test_it_accepts_a_consistency_proof_and_refuses_a_changed_one(
     assert verify("consistency", VKEY, old, proof) == "ok: 27 begins with 20\n"
     change(proof, 20)
     assert verify("consistency", VKEY, old, proof) == ""
+
+
+def test_it_accepts_an_export_of_a_registry_as_it_grows(
+    verify: Verify, url: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    database, folder = make_log(url, clock), tmp_path / "tiles"
+    size = 0
+    for grown in (1, 255, 256, 257, 600):
+        fill(database, clock, grown - size, first=size)
+        size = grown
+        sign_log(database, tmp_path, clock)
+        export_tiles(database, folder)
+        assert verify("tiles", VKEY, folder) == f"ok: {size} entries\n"
+    change(folder / "tile" / "entries" / "001", 1_000)
+    assert verify("tiles", VKEY, folder) == ""
+    database.close()
 
 
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 700, 66_000])
