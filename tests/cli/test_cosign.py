@@ -17,6 +17,7 @@ from certledger.eventstore.tlog.checkpoint import Checkpoint
 from certledger.eventstore.tlog.cosignature import CosignatureVerifier, timestamp_of
 from certledger.eventstore.tlog.keys import KeyKind, SigningKey
 from certledger.eventstore.tlog.note import Note, NoteSigner, NoteVerifier, Signature
+from tests.support.certificates import make_certificate
 from tests.support.cli import Commands
 from tests.support.clock import FakeClock
 from tests.support.log import ORIGIN, fill, make_log
@@ -150,6 +151,28 @@ def test_tiles_of_a_log_that_has_grown_on_still_serve(witness: Witness) -> None:
     witness.publish("new", 100)
     shutil.rmtree(witness.tiles / "tile" / "0" / "000.p")
     witness.line_of(witness.cosign(old, "--first"))
+
+
+def test_the_whole_way_by_commands_alone(run: Commands, tmp_path: Path) -> None:
+    """Log and witness make keys; the log signs and exports; the witness cosigns; all check it."""
+    origin, published = "ca.example.org/registry", tmp_path / "published"
+    keys = {name: tmp_path / f"{name}.key" for name in ("log", "witness")}
+    run("init", "--origin", origin)
+    vkey = run("key", "new", "--name", origin, "-o", keys["log"]).stdout.strip()
+    named = ("key", "new", "--witness", "--name", "witness.example", "-o", keys["witness"])
+    witness_vkey = run(*named).stdout.strip()
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {vkey}\nwitness w {witness_vkey}\nquorum w\n")
+    last = tmp_path / "last"
+    options = ("--key", keys["witness"], "--vkey", vkey, "--tiles", published, "-o", last)
+    for serial, begin in ((1, ("--first",)), (2, ("--since", last))):
+        run.register(make_certificate(serial=serial))
+        run("checkpoint", "--key", keys["log"], "-o", tmp_path / "checkpoint")
+        run("export", "tiles", published)
+        run("cosign", published / "checkpoint", *options, *begin)
+        run("check", last, "--policy", policy)
+        assert "the quorum" in run.fails("check", tmp_path / "checkpoint", "--policy", policy)
+    run("mirror", "check", published, "--vkey", vkey)
 
 
 # What a witness refuses

@@ -188,9 +188,7 @@ def test_bytes_that_are_no_text_can_be_a_passphrase(
 
 
 SCRIPT = """
-from certledger.cli.keys import key
 from certledger.cli.main import cli
-cli.add_command(key)
 cli(prog_name="certledger")
 """
 

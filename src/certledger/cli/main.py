@@ -36,8 +36,8 @@ PROGRAM: Final = "certledger"
 
 _EPILOG = """\b
 Exit codes: 0 done and clean; 1 refused, failed, or a check with findings;
-2 wrong usage, and for check, drift and verify: could not run; 3 a CRL was
-signed although the certificates table contradicts the log.
+2 wrong usage, and for check, mirror check, drift and verify: could not run;
+3 a CRL was signed although the certificates table contradicts the log.
 
 \b
 Shell completion, to be put into ~/.bashrc (or bash → zsh, fish):
