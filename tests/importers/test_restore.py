@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -98,11 +99,14 @@ def test_a_registry_with_entries_is_left_as_it_is(publisher: Publisher, lines: P
     assert publisher.ledger.head() == before
 
 
+Damage = Callable[[list[bytes]], list[bytes]]
+
+
 def swapped(data: list[bytes]) -> list[bytes]:
     return [data[1], data[0], *data[2:]]
 
 
-DAMAGES = {
+DAMAGES: dict[str, tuple[Damage, int]] = {
     "blanks": (lambda data: [data[0].replace(b":", b": ", 1), *data[1:]], 1),
     "a missing line": (lambda data: data[:2] + data[3:], 3),
     "two lines swapped": (swapped, 1),
