@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+_B64: Final = "[A-Za-z0-9+/]"
 _MASKS: Final = [
     (re.compile(pattern), mask)
     for pattern, mask in (
@@ -17,6 +18,10 @@ _MASKS: Final = [
         (r"\b[0-9a-f]{64}\b", "<sha256>"),
         (r"\b[0-9a-f]{40}\b", "<key id>"),
         (r"\b[0-9a-f]{16}…", "<hash>…"),
+        # Roots and hashes; signatures and cosignatures with the key's id; key lines.
+        (rf"(?<!{_B64})({_B64}{{43}}=|{_B64}{{91}}=|{_B64}{{102}}==)", "<base64>"),
+        (rf"\+[0-9a-f]{{8}}\+{_B64}{{44}}(?!{_B64})", "+<key>"),
+        (r"\+[0-9a-f]{8}\b", "+<key id>"),
         (r"\bin \d+\.\d s\b", "in <seconds> s"),
         (r"\b[\d,]+ bytes\b", "<size> bytes"),
         # Versions of OpenSSL write a name with blanks or without.
@@ -26,7 +31,9 @@ _MASKS: Final = [
 
 
 def masked(lines: Iterable[str]) -> list[str]:
-    """Return lines with times, ids, hashes, durations and sizes masked, without trailing blanks."""
+    """Return lines without trailing blanks, and with times, ids, hashes, keys, signatures,
+    durations and sizes masked.
+    """
     return [_masked(line) for line in lines]
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from tests.docs.masks import masked
 from tests.docs.page import ROOT, Block, blocks, commands, read_lines
 
-PROGRAMS: Final = ("openssl", "sqlite3")
+PROGRAMS: Final = ("openssl", "sqlite3", "git", "sha256sum")
 """What pages may use beyond Python and a shell; where it is missing, the page is skipped."""
 
 _SECONDS: Final = 60
