@@ -43,7 +43,7 @@ def test_a_changed_tile_is_told_with_exit_code_1(signed: Commands, tmp_path: Pat
     signed("export", "tiles", tmp_path / "tiles")
     (tmp_path / "tiles/tile/0/000.p/3").write_bytes(b"x" * 96)
     error = signed.fails("mirror", "check", tmp_path / "tiles", "--vkey", tmp_path / "log.vkey")
-    assert "tile/0/000.p/3 is not what the entries hash to" in error
+    assert "tile/0/000.p/3: hash 0 is not what lies below it" in error
 
 
 def test_a_mirror_that_cannot_be_checked_has_exit_code_2(signed: Commands, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Only the peaks of the tree, its perfect subtrees from left to right, are needed 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -22,6 +23,14 @@ def leaf_hash(entry: bytes) -> bytes:
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of an inner node."""
     return sha256(b"\x01" + left + right).digest()
+
+
+def perfect_root(hashes: Sequence[bytes]) -> bytes:
+    """Return the root of a perfect tree over 2^n hashes."""
+    nodes = list(hashes)
+    while len(nodes) > 1:
+        nodes = [node_hash(*nodes[at : at + 2]) for at in range(0, len(nodes), 2)]
+    return nodes[0]
 
 
 class Frontier:

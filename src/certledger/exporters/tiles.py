@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from sqlalchemy import Connection
 
 from certledger.errors import EvidenceRefused, LogCorrupt
 from certledger.eventstore.checkpoints import StoredCheckpoint, newest_checkpoint
 from certledger.eventstore.database import Database
-from certledger.eventstore.files import replacing, sync_folder
-from certledger.eventstore.merkle import HASH_SIZE
-from certledger.eventstore.reader import Entry, read_entries
+from certledger.eventstore.merkle import HASH_SIZE, perfect_root
+from certledger.eventstore.reader import read_entries
 from certledger.eventstore.tlog.bundles import pack_bundle
 from certledger.eventstore.tlog.checkpoint import Checkpoint
 from certledger.eventstore.tlog.note import Note
-from certledger.eventstore.tlog.tiles import ENTRIES, TILE_WIDTH, Tile, new_tiles
+from certledger.eventstore.tlog.proofs import perfect_subtrees
+from certledger.eventstore.tlog.tiles import (
+    ENTRIES,
+    LEVEL_BITS,
+    TILE_WIDTH,
+    Tile,
+    new_bundles,
+    new_tiles,
+)
 from certledger.eventstore.tree import root_at, subtree_hashes
+from certledger.exporters.tile_files import TileFiles, alone, exported
 from certledger.projections.progress import Progress
 
-CHECKPOINT: Final = "checkpoint"
-_TILE_FOLDER: Final = "tile"
+Written = Iterator[tuple[Tile, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,60 +39,49 @@ class TileExport:
     size: int
     """Of the tree that the folder holds now."""
     files: int
-    """How many files were new."""
+    """How many tiles and bundles were new."""
 
 
 def export_tiles(database: Database, folder: Path, progress: Progress | None = None) -> TileExport:
     """Write the tree of the last stored checkpoint into a folder: tiles, bundles, checkpoint last.
 
-    Where the folder has an earlier tree of the same log only what is new is written. Interrupted,
-    the next run goes on. Full tiles, and partial ones of sizes that had a checkpoint, never
-    change and are never removed.
+    Where the folder has an earlier tree of the same log only what is new is read and written.
+    Interrupted, the next run goes on; exports into one folder wait for each other. Full tiles, and
+    partial ones of sizes that had a checkpoint, never change and are never removed. So nothing is
+    written before it is proved to lead to the root of the checkpoint.
 
     Raises `NoCheckpoint`, `EvidenceRefused` for a folder that holds something else (it is left as
     it is), `LogCorrupt` or another `StorageError`, `OSError`.
     """
-    stored = database.read(newest_checkpoint)
-    new = _checkpoint_of(stored)
-    old = _exported(folder)
+    database.read(newest_checkpoint)  # without one not even the folder is made
+    exported(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        # Read here: another export, that was waited for, may have had a newer one.
+        return _export(database, database.read(newest_checkpoint), folder, progress)
+
+
+def _export(
+    database: Database, stored: StoredCheckpoint, folder: Path, progress: Progress | None
+) -> TileExport:
+    note = Note.from_bytes(stored.note)
+    new = Checkpoint.from_text(note.text)
+    present = exported(folder)
+    old = present[1] if present else None
     database.read(lambda connection: _check_growth(connection, folder, old, new))
-    files = _Files(folder)
-    done = old.size if old else 0
-    # Level 0 begins with the tile that the old tree left partial.
-    for index in range(done // TILE_WIDTH, -(-new.size // TILE_WIDTH)):
-        first, stop = index * TILE_WIDTH, min((index + 1) * TILE_WIDTH, new.size)
-        page = database.read(lambda c, a=first, b=stop: read_entries(c, a, b))  # type: ignore[misc] # binds the loop's values
-        for tile, data in _lowest(index, stop - first, page):
-            files.write(tile.to_path(), data)
-        if progress is not None:
-            progress(stop, new.size)
-    for tile in new_tiles(done, new.size):
-        if tile.level != 0:
-            data = database.read(lambda c, t=tile: b"".join(_hashes(c, t)))  # type: ignore[misc] # binds the loop's value
-            files.write(tile.to_path(), data)
-    files.sync()
-    if old != new or not (folder / CHECKPOINT).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / CHECKPOINT) as stream:
-            stream.write(stored.note)
+    files = TileFiles(folder)
+    for tile, data in _new_files(database, old.size if old else 0, new.size):
+        files.write(tile.to_path(), data)
+        if progress is not None and tile.level == ENTRIES:
+            progress(tile.index * TILE_WIDTH + tile.width, new.size)
+    # A witness may have added lines to the one that is there.
+    stays = present and present[0].text == note.text and _lines(note) <= _lines(present[0])
+    files.finish(None if stays else stored.note)
     return TileExport(new.size, files.written)
 
 
-def _checkpoint_of(stored: StoredCheckpoint) -> Checkpoint:
-    return Checkpoint.from_text(Note.from_bytes(stored.note).text)
-
-
-def _exported(folder: Path) -> Checkpoint | None:
-    """Return the checkpoint that a folder holds, None where it is empty or an unfinished export."""
-    try:
-        data = (folder / CHECKPOINT).read_bytes()
-    except FileNotFoundError:
-        others = {path.name for path in folder.iterdir()} if folder.exists() else set()
-        if others - {_TILE_FOLDER}:
-            message = f"{folder} holds something else than tiles: name another folder"
-            raise EvidenceRefused(message) from None
-        return None
-    return Checkpoint.from_text(Note.from_bytes(data).text)
+def _lines(note: Note) -> set[str]:
+    return {signature.to_text() for signature in note.signatures}
 
 
 def _check_growth(
@@ -115,52 +110,53 @@ def _check_growth(
         raise EvidenceRefused(message)
 
 
-def _lowest(index: int, width: int, page: list[Entry]) -> Iterator[tuple[Tile, bytes]]:
-    """Yield the tile of level 0 and the bundle of a page of entries."""
-    start = index * TILE_WIDTH
-    if [row.seq for row in page] != list(range(start, start + width)):
-        message = f"an entry of {start} to {start + width - 1} is missing"
-        raise LogCorrupt(message)
-    yield Tile(0, index, width), b"".join(row.hashes[:HASH_SIZE] for row in page)
-    yield Tile(ENTRIES, index, width), pack_bundle(row.content() for row in page)
+def _new_files(database: Database, old_size: int, new_size: int) -> Written:
+    """Yield the tiles and bundles that the old tree does not have, all proved.
+
+    From the root down: what a tile is held against was itself proved before.
+    """
+    upper = [tile for tile in new_tiles(old_size, new_size) if tile.level != 0]
+    for tile in reversed(upper):
+        yield tile, database.read(lambda c, t=tile: _upper_tile(c, t))  # type: ignore[misc] # binds the loop's value
+    for bundle in new_bundles(old_size, new_size):
+        yield from database.read(lambda c, b=bundle: _lowest_files(c, b))  # type: ignore[misc] # binds the loop's value
 
 
-def _hashes(connection: Connection, tile: Tile) -> Iterator[bytes]:
+def _upper_tile(connection: Connection, tile: Tile) -> bytes:
     hash_of = subtree_hashes(connection)
-    return (hash_of(level, index) for level, index in tile.subtrees())
+    hashes = [hash_of(level, index) for level, index in tile.subtrees()]
+    _check(connection, tile, hashes)
+    return b"".join(hashes)
 
 
-class _Files:
-    """Writes files that never change once they are there."""
+def _lowest_files(connection: Connection, bundle: Tile) -> list[tuple[Tile, bytes]]:
+    """Return the tile of level 0 and the bundle of the same entries."""
+    start = bundle.index * TILE_WIDTH
+    page = read_entries(connection, start, start + bundle.width)
+    if [row.seq for row in page] != list(range(start, start + bundle.width)):
+        message = f"an entry of {start} to {start + bundle.width - 1} is missing"
+        raise LogCorrupt(message)
+    packed = pack_bundle([row.content() for row in page])
+    hashes = [row.hashes[:HASH_SIZE] for row in page]
+    tile = Tile(0, bundle.index, bundle.width)
+    _check(connection, tile, hashes)
+    return [(tile, b"".join(hashes)), (bundle, packed)]
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._folders: set[Path] = set()
-        self.written = 0
 
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file unless it is there with these very bytes.
+def _check(connection: Connection, tile: Tile, hashes: list[bytes]) -> None:
+    """Hold the hashes of a tile against those of the larger subtrees that they make up.
 
-        Raises `EvidenceRefused` where it has others.
-        """
-        target = self._folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            present = target.read_bytes()
-        except FileNotFoundError:
-            with replacing(target) as stream:
-                stream.write(data)
-            self.written += 1
-            self._folders |= {target.parent, *target.parent.parents[: path.count("/")]}
-            return
-        if present != data:
+    These are one hash of the tile above, or, of a partial tile, peaks of the whole tree.
+    """
+    hash_of = subtree_hashes(connection)
+    bottom = int(tile.level) * LEVEL_BITS
+    for level, index in perfect_subtrees(range(tile.width)):
+        place = index << level
+        whole = (tile.index * TILE_WIDTH >> level) + index
+        if perfect_root(hashes[place : place + (1 << level)]) != hash_of(bottom + level, whole):
+            last = ((whole + 1) << (bottom + level)) - 1
             message = (
-                f"{target} is not what the log has: it was changed; check the folder with "
-                "`certledger mirror check`, and export into another one"
+                f"the entries {whole << (bottom + level)} to {last} do not hash to what their "
+                "checkpoint was made of: one of them, or of their hashes, was changed"
             )
-            raise EvidenceRefused(message)
-
-    def sync(self) -> None:
-        """Make the names of what was written durable, before the checkpoint speaks of it."""
-        for folder in self._folders:
-            sync_folder(folder)
+            raise LogCorrupt(message, last)

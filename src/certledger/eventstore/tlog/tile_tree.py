@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from certledger.errors import EvidenceRefused
-from certledger.eventstore.merkle import HASH_SIZE, Frontier, node_hash
+from certledger.eventstore.merkle import HASH_SIZE, Frontier, perfect_root
 from certledger.eventstore.tlog.bundles import unpack_bundle
 from certledger.eventstore.tlog.tiles import (
     LEVEL_BITS,
@@ -86,10 +86,7 @@ class TileHashes:
         first = index << inside
         hashes = self._read(tile_level, first)
         start = first % TILE_WIDTH
-        nodes = hashes[start : start + (1 << inside)]
-        while len(nodes) > 1:
-            nodes = [node_hash(*nodes[at : at + 2]) for at in range(0, len(nodes), 2)]
-        return nodes[0]
+        return perfect_root(hashes[start : start + (1 << inside)])
 
     def _read(self, level: int, place: int) -> list[bytes]:
         tile = tile_holding(level, place, self._size)
