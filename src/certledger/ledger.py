@@ -33,7 +33,7 @@ from certledger.ledger_reader import LedgerReader, Status
 from certledger.projections import compare
 from certledger.projections.compare import Difference, Progress, RebuildReport
 from certledger.projections.schema import prepare
-from certledger.projections.verifying.verify import Finding, verify
+from certledger.projections.verifying.verify import Finding, Outside, verify
 from certledger.unit_of_work import (
     Context,
     UnitOfWork,
@@ -339,6 +339,16 @@ class Ledger(LedgerReader):
         """
         return compare.rebuild(self.database, progress, on_difference, recreate=recreate)
 
-    def verify(self, progress: Progress | None = None) -> Iterator[Finding]:
-        """Yield what contradicts itself in log and tables, and what is worth knowing."""
-        return verify(self.database, progress)
+    def verify(
+        self, progress: Progress | None = None, *, outside: Outside | None = None, jobs: int = 1
+    ) -> Iterator[Finding]:
+        """Yield what contradicts itself in log and tables, and what is worth knowing.
+
+        `outside` is what the log must agree with too: keys, and checkpoints that others have kept.
+        With `jobs` over 1 so many processes check the entries; each of them imports the program's
+        main module, as `multiprocessing` does.
+
+        Raises `StorageError` where the database cannot be read, `ChildProcessError` where a
+        process was killed.
+        """
+        return verify(self.database, progress, outside=outside, jobs=jobs)

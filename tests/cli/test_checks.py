@@ -12,6 +12,7 @@ from tests.support.certificates import make_certificate
 from tests.support.cli import Commands
 
 DRIFT_KEYS = ["table", "key", "serial_number", "serial_hex", "kind", "columns"]
+FINDING_KEYS = ["level", "kind", "seq", "serial_number", "serial_hex", "message"]
 
 
 @pytest.fixture
@@ -121,9 +122,9 @@ def test_a_clean_registry_verifies_with_0(filled: Commands) -> None:
 def test_a_finding_exits_with_1_and_is_named(edited: Commands) -> None:
     found = edited.json("verify", code=1)
     assert found
-    assert all(list(finding) == ["level", "kind", "seq", "message"] for finding in found)
+    assert all(list(finding) == FINDING_KEYS for finding in found)
     assert {finding["level"] for finding in found} == {"finding"}
-    assert list(edited.csv("verify", code=1)[0]) == ["level", "kind", "seq", "message"]
+    assert list(edited.csv("verify", code=1)[0]) == FINDING_KEYS
     output = edited("verify", code=1).stdout
     assert "findings" in output.splitlines()[-1]
     assert "\x1b" not in output

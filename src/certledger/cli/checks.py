@@ -1,23 +1,19 @@
-"""The commands that hold log and tables against each other: rebuild, drift, verify."""
+"""The commands that hold the tables against the log: rebuild, drift."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import click
 from rich.text import Text
 
-from certledger import Ledger
 from certledger.cli.failures import FAILED, CheckingCommand
 from certledger.cli.output import Listing, format_option, write
 from certledger.cli.session import Session, pass_session
 from certledger.cli.text import counted, safe, serial_fields
-from certledger.errors import LogCorrupt
 from certledger.projections.compare import Difference
-from certledger.projections.verifying.finding import Finding
 
 _LONGEST: Final = 40
 _TIMES: Final = frozenset({"not_valid_before", "not_valid_after", "revocation_date"})
@@ -73,43 +69,6 @@ def drift(session: Session, form: str) -> None:
             session.terminal.say(f"{rows}; `certledger rebuild` makes them what the log says")
     if count:
         click.get_current_context().exit(FAILED)
-
-
-@click.command(cls=CheckingCommand)
-@format_option()
-@pass_session
-def verify(session: Session, form: str) -> None:
-    """Check the log, and the tables against it.
-
-    The log is held against its own rules: bytes, hashes, order. A finding is damage or a broken
-    rule, a note is legal but worth knowing. Exits with 0 when there is no finding, 1 when there
-    are some, 2 when it could not run.
-    """
-    levels: Counter[str] = Counter()
-    with session.ledger() as ledger, session.terminal.bar("verifying") as bar:
-        size = _size(ledger)
-        found = bar.aside(ledger.verify(bar))
-        write(FINDINGS, _counted(found, levels), form, session.terminal)
-    if form == "table":
-        entries = "the log" if size is None else counted(size, "entry", "entries")
-        result = counted(levels["finding"], "finding") if levels["finding"] else "no findings"
-        notes = f", {counted(levels['note'], 'note')}" if levels["note"] else ""
-        session.terminal.say(f"verified {entries}: {result}{notes}")
-    if levels["finding"]:
-        click.get_current_context().exit(FAILED)
-
-
-def _size(ledger: Ledger) -> int | None:
-    try:
-        return ledger.head().size
-    except LogCorrupt:
-        return None  # a finding will say so
-
-
-def _counted(found: Iterable[Finding], levels: Counter[str]) -> Iterator[Finding]:
-    for finding in found:
-        levels[finding.level] += 1
-        yield finding
 
 
 def _in_words(difference: Difference) -> str:
@@ -198,21 +157,4 @@ DRIFT: Final = Listing[Difference](
     ),
     flat=_difference_rows,
     empty="no drift: the tables are what the log says",
-)
-FINDINGS: Final = Listing[Finding](
-    headings=("level", "kind", "seq", "message"),
-    cells=lambda finding: (
-        Text(finding.level, "red" if finding.level == "finding" else "yellow"),
-        safe(finding.kind),
-        "" if finding.seq is None else str(finding.seq),
-        safe(finding.message),
-    ),
-    fields=lambda finding: {
-        "level": finding.level,
-        "kind": finding.kind,
-        "seq": finding.seq,
-        "message": finding.message,
-    },
-    columns=("level", "kind", "seq", "message"),
-    empty="",
 )

@@ -31,6 +31,7 @@ from certledger.cli.restore import restore
 from certledger.cli.session import Session, library_messages
 from certledger.cli.terminal import Terminal
 from certledger.cli.text import safe
+from certledger.cli.verify import verify
 
 PROGRAM: Final = "certledger"
 
@@ -191,7 +192,7 @@ for command in (
     key,
     checks.rebuild,
     checks.drift,
-    checks.verify,
+    verify,
     views.status,
     demo,
 ):

@@ -157,11 +157,24 @@ def weaknesses(connection: Connection) -> list[str]:
     found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in DURABLE}
     if found["journal_mode"] == "memory":
         return ["the registry lives in memory and ends with the process: give a file"]
+    if _is_wal_file(connection):
+        # On read-only ground the file is opened as unchanging, and SQLite then tells another mode.
+        found["journal_mode"] = DURABLE["journal_mode"]
     return [
         f"{name} is {found[name]!r} instead of {wanted!r}: open the file where it can be written"
         for name, wanted in DURABLE.items()
         if found[name] != wanted
     ]
+
+
+def _is_wal_file(connection: Connection) -> bool:
+    """Tell whether the header of the file has it in WAL mode (SQLite file format §1.3.3)."""
+    (_, _, name) = connection.exec_driver_sql("PRAGMA database_list").first() or (0, "", "")
+    try:
+        with Path(name).open("rb") as stream:
+            return stream.read(20)[18:] == b"\x02\x02"
+    except OSError:
+        return False
 
 
 def size_of(path: Path | None) -> int | None:

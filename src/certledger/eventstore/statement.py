@@ -38,7 +38,7 @@ class _Plan:
         self._writers = [
             (name, writer)
             for name in dict.fromkeys(self._names)
-            if (writer := _writer(compiled.binds[name].type, dialect)) is not None
+            if (writer := writer_of(compiled.binds[name].type, dialect)) is not None
         ]
         self._pick = _picker(self._names)
         columns = clause.selected_columns if isinstance(clause, Select) else ()
@@ -78,7 +78,8 @@ def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Row]:
     return lambda values: tuple(values[name] for name in names)
 
 
-def _writer(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:
+def writer_of(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:
+    """Return what turns a value into what a database stores of it; None: nothing need be done."""
     native = kind.dialect_impl(dialect)
     return _datetime_text if type(native) is sqlite.DATETIME else native.bind_processor(dialect)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from certledger.errors import InvalidEvent, InvalidValue
 
@@ -32,6 +33,7 @@ def to_rfc3339(instant: datetime) -> str:
     return instant.isoformat(timespec="microseconds")[:-_OFFSET] + "Z"
 
 
+@lru_cache(maxsize=1024)  # entries that were recorded together say the same
 def from_rfc3339(text: str) -> datetime:
     """Read exactly the form that `to_rfc3339` writes.
 

@@ -52,7 +52,7 @@ _select_issuing = Statement(
     .order_by(log_entry.c.streamversion.desc())
 )
 
-_FROM: Final[dict[type[EventData], frozenset[str]]] = {
+_FROM: Final[dict[type, frozenset[str]]] = {
     Revoked: frozenset({CertificateStatus.VALID, CertificateStatus.EXPIRED}),
     Expired: frozenset({CertificateStatus.VALID}),
     Deleted: frozenset(
@@ -69,7 +69,18 @@ class Change(NamedTuple):
     subject: str
     streamversion: int
     type: str
-    data: EventData
+    data: EventData | Row
+    """Of an issued event the row that it makes."""
+
+
+def change_of(
+    seq: int, subject: str, streamversion: int, event_type: str, data: EventData
+) -> Change:
+    """Return what an entry changes."""
+    if isinstance(data, Issued):
+        row = certificate_row(State(streamversion + 1, Phase.VALID, data, seq))
+        return Change(seq, subject, streamversion, event_type, row or {})
+    return Change(seq, subject, streamversion, event_type, data)
 
 
 class Page:
@@ -91,8 +102,8 @@ class Page:
         for a type that this version does not know.
         """
         match change.data:
-            case Issued():
-                self._issue(change, change.data)
+            case dict() as row:
+                self._issue(change, row)
             case Revoked() as data:
                 self._change(
                     change,
@@ -122,13 +133,11 @@ class Page:
         _delete_row.run_many(self._connection, [{"at": key} for key in self._gone])
         _insert_retired.run_many(self._connection, self._retired)
 
-    def _issue(self, change: Change, data: Issued) -> None:
+    def _issue(self, change: Change, row: Row) -> None:
         if self._find(change) is not None:
             message = f"{change.subject} is registered while it is present"
             raise LogCorrupt(message, change.seq)
-        row = certificate_row(State(change.streamversion + 1, Phase.VALID, data, change.seq))
-        if row is not None:
-            self._present[change.subject] = self._new[row["id"]] = row
+        self._present[change.subject] = self._new[row["id"]] = row
 
     def _change(self, change: Change, **values: object) -> None:
         row = self._found(change)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -20,7 +20,7 @@ from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
 from certledger.eventstore.sqlite_checks import values_as_stored
 from certledger.eventstore.statement import Row, Statement
 from certledger.eventstore.tables import log_entry, log_head
-from certledger.projections.page import Change, Page
+from certledger.projections.page import Change, Page, change_of
 from certledger.projections.progress import Progress
 from certledger.projections.scratch_tables import scratch_certificates, scratch_retired
 
@@ -110,6 +110,22 @@ class Scratch:
             self.position = end
         return size
 
+    def take(self, changes: Iterable[Change]) -> None:
+        """Replay changes that somebody else has read: those that are due, one after another.
+
+        Raises `LogCorrupt` or `UnknownEventType`.
+        """
+        page = Page(self.connection)
+        due = self.position
+        for change in changes:
+            if change.seq != due:
+                message = "it is missing"
+                raise LogCorrupt(message, due)
+            page.apply(change)
+            due += 1
+        page.write()
+        self.position = due
+
 
 @contextmanager
 def scratch_tables(database: Database) -> Iterator[Scratch]:
@@ -174,4 +190,4 @@ def _change(row: Row) -> Change:
     if stated != (sequence_text(seq), subject, streamversion, kind) or not data.belongs_to(subject):
         message = f"its bytes are of {stated}, its columns say {subject, streamversion, kind}"
         raise LogCorrupt(message, seq)
-    return Change(seq, subject, streamversion, kind, data)
+    return change_of(seq, subject, streamversion, kind, data)

@@ -1,122 +1,173 @@
-"""Holding one entry's bytes against the format, its columns and the certificate in it."""
+"""Holding one entry's bytes against the format, its columns and the certificate in it.
+
+Nothing here depends on the entries before, so that pages can be checked in several processes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Dialect
 
-from certledger.errors import InvalidEvent, LedgerError
-from certledger.eventstore.certificates import describe_certificate, load_certificate
+from certledger.errors import InvalidEvent
 from certledger.eventstore.event import Event, read_event
 from certledger.eventstore.events import Issued, UnknownData
 from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
+from certledger.eventstore.statement import writer_of
 from certledger.eventstore.tables import log_entry
 from certledger.eventstore.times import naive_utc
-from certledger.projections.verifying.finding import Finding
+from certledger.projections.page import change_of
+from certledger.projections.verifying.certificate import CertificateCheck
+from certledger.projections.verifying.finding import Finding, serial_in
+from certledger.projections.verifying.places import PlaceRow, place_of, place_of_columns
 from certledger.projections.verifying.stored import StoredEntry, shown, told
 
-_CERTIFICATE_FIELDS: Final = (
-    "serial_number",
-    "sha256",
-    "common_name",
-    "not_valid_before",
-    "not_valid_after",
-)
+_COPIES: Final = ("event_id", "subject", "streamversion", "type", "actor", "uuid", "recorded_at")
+_FIRST_COPY: Final = StoredEntry._fields.index(_COPIES[0])
+_AFTER_COPIES: Final = _FIRST_COPY + len(_COPIES)
+
+
+class CheckedEntry(NamedTuple):
+    """What an entry was found to be: all that the checks across entries need of it."""
+
+    seq: int
+    hashes: Any
+    """As they are stored."""
+    leaf: bytes | None
+    """The leaf hash of the bytes; None where there are none."""
+    subject: Any
+    """By the bytes; where they cannot be read, what the column says."""
+    findings: list[Finding]
+    source: str | None
+    """None where the bytes cannot be read."""
+    recorded: Any
+    """The recorded time as the database stores it, which sorts as times do; of unreadable bytes
+    what the column says."""
+    misplaced: bool
+    """Whether the bytes say that they stand elsewhere."""
+    place: PlaceRow | None
+    """Where it stands in its stream."""
+    change: tuple[Any, ...] | None
+    """A `Change`: what it changes in the tables; None where that cannot be known."""
 
 
 class EntryCheck:
-    """Checks entries one after another, in the order of the log."""
+    """Checks entries, each by itself."""
 
-    def __init__(self, dialect: Dialect, origin: str | None) -> None:
-        """`origin` is the head's; None: that of the first entry."""
-        self._origin = origin
-        self._recorded: datetime | None = None
-        self._store: Callable[[datetime], Any] = (
-            log_entry.c.recorded_at.type.dialect_impl(dialect).bind_processor(dialect) or _unchanged
+    def __init__(self, dialect: Dialect) -> None:
+        self._store: Callable[[Any], Any] = (
+            writer_of(log_entry.c.recorded_at.type, dialect) or _unchanged
+        )
+        self._certificates = CertificateCheck()
+
+    def page(self, rows: Iterable[tuple[Any, ...]]) -> list[CheckedEntry]:
+        """Check rows of `log_entry`, the columns in the order of `StoredEntry`."""
+        return [self.check(StoredEntry(*row)) for row in rows]
+
+    def check(self, row: StoredEntry) -> CheckedEntry:
+        """Check an entry."""
+        if isinstance(row.entry, bytes):
+            leaf = leaf_hash(row.entry)
+            try:
+                return self._checked(row, leaf, read_event(row.entry))
+            except InvalidEvent as error:
+                return _unreadable(row, leaf, "entry-malformed", told(error))
+        if row.entry is None:
+            return _unreadable(row, None, "entry-missing", "its bytes are missing")
+        message = f"its bytes are no binary but {shown(row.entry)}"
+        return _unreadable(row, None, "entry-malformed", message)
+
+    def _checked(self, row: StoredEntry, leaf: bytes, event: Event) -> CheckedEntry:
+        copies = self._copies(event)
+        findings = [
+            *_check_place(row, event),
+            *_check_copies(row, copies),
+            *_notes(row.seq, event),
+        ]
+        if isinstance(event.data, Issued):
+            findings += self._certificates.check(row.seq, event.data)
+        return CheckedEntry(
+            seq=row.seq,
+            hashes=row.hashes,
+            leaf=leaf,
+            subject=event.subject,
+            findings=findings,
+            source=event.source,
+            recorded=copies[-1],
+            misplaced=event.seq != row.seq,
+            place=place_of(row.seq, event),
+            change=_change(row, leaf, event),
         )
 
-    def recorded_at(self, event: Event | None) -> Any:
-        """Return an event's recorded time as the database stores it."""
-        return None if event is None else self._store(naive_utc(event.recordedtime))
-
-    def read(self, row: StoredEntry) -> tuple[list[Finding], bytes | None, Event | None]:
-        """Return the faults of the bytes, the leaf hash to go on with, and the event if any."""
-        stored = row.hashes[:HASH_SIZE] if isinstance(row.hashes, bytes) else b""
-        if row.entry is None:
-            fault = Finding("finding", "entry-missing", row.seq, "its bytes are missing")
-            return [fault], stored if len(stored) == HASH_SIZE else None, None
-        if not isinstance(row.entry, bytes):
-            message = f"its bytes are no binary but {shown(row.entry)}"
-            return [Finding("finding", "entry-malformed", row.seq, message)], None, None
-        leaf = leaf_hash(row.entry)
-        faults = []
-        if leaf != stored:
-            message = f"its bytes have the leaf hash {leaf.hex()}, stored is {stored.hex()}"
-            faults.append(Finding("finding", "leaf-hash", row.seq, message))
-        try:
-            return faults, leaf, read_event(row.entry)
-        except InvalidEvent as error:
-            faults.append(Finding("finding", "entry-malformed", row.seq, told(error)))
-        return faults, leaf, None
-
-    def check(self, row: StoredEntry, event: Event) -> Iterator[Finding]:
-        """Yield what does not fit together."""
-        yield from self._check_place(row.seq, event)
-        for name, wanted in self._columns(event).items():
-            found = getattr(row, name)
-            if found != wanted or type(found) is not type(wanted):
-                message = f"the column {name} says {shown(found)}, the bytes say {shown(wanted)}"
-                yield Finding("finding", "column", row.seq, message)
-        if event.clocktime is not None:
-            message = f"the writer's clock read {event.clocktime}, behind the log"
-            yield Finding("note", "clock", row.seq, message)
-        if isinstance(event.data, UnknownData):
-            message = f"this version does not know the type {event.type}"
-            yield Finding("note", "unknown-type", row.seq, message)
-        if isinstance(event.data, Issued):
-            yield from _check_certificate(row.seq, event.data)
-
-    def _check_place(self, seq: int, event: Event) -> Iterator[Finding]:
-        if event.seq != seq:
-            message = f"its bytes say that it is entry {event.seq}"
-            yield Finding("finding", "sequence", seq, message)
-        if self._origin is None:
-            self._origin = event.source
-        if event.source != self._origin:
-            message = f"its source is {shown(event.source)}, the origin is {shown(self._origin)}"
-            yield Finding("finding", "source", seq, message)
-        if self._recorded is not None and event.recordedtime < self._recorded:
-            message = f"recorded at {event.recordedtime}, before the entry before it"
-            yield Finding("finding", "order", seq, f"{message} ({self._recorded})")
-        self._recorded = event.recordedtime
-
-    def _columns(self, event: Event) -> dict[str, Any]:
-        return {
-            "event_id": event.id,
-            "subject": event.subject,
-            "streamversion": event.streamversion,
-            "type": event.type,
-            "actor": event.authid,
-            "uuid": event.data.uuid_taken,
-            "recorded_at": self.recorded_at(event),
-        }
+    def _copies(self, event: Event) -> tuple[Any, ...]:
+        """Return what the columns `_COPIES` must hold."""
+        return (
+            event.id,
+            event.subject,
+            event.streamversion,
+            event.type,
+            event.authid,
+            event.data.uuid_taken,
+            self._store(naive_utc(event.recordedtime)),
+        )
 
 
-def _check_certificate(seq: int, data: Issued) -> Iterator[Finding]:
-    try:
-        certificate = describe_certificate(load_certificate(data.certificate_pem))
-    except LedgerError as error:
-        yield Finding("finding", "certificate", seq, told(error))
+def _unreadable(row: StoredEntry, leaf: bytes | None, kind: str, message: str) -> CheckedEntry:
+    serial = serial_in(row.subject)
+    fault = (
+        Finding("finding", "entry-missing", row.seq, message, serial)
+        if kind == "entry-missing"
+        else Finding("finding", "entry-malformed", row.seq, message, serial)
+    )
+    return CheckedEntry(
+        seq=row.seq,
+        hashes=row.hashes,
+        leaf=leaf,
+        subject=row.subject,
+        findings=[fault],
+        source=None,
+        recorded=row.recorded_at,
+        misplaced=False,
+        place=place_of_columns(row),
+        change=None,
+    )
+
+
+def _check_place(row: StoredEntry, event: Event) -> Iterator[Finding]:
+    if event.seq != row.seq:
+        message = f"its bytes say that it is entry {event.seq}"
+        yield Finding("finding", "sequence", row.seq, message, serial_in(event.subject))
+
+
+def _check_copies(row: StoredEntry, wanted: tuple[Any, ...]) -> Iterator[Finding]:
+    found = row[_FIRST_COPY:_AFTER_COPIES]
+    # By type too: 1 equals 1.0 and True.
+    if found == wanted and [*map(type, found)] == [*map(type, wanted)]:
         return
-    for name in _CERTIFICATE_FIELDS:
-        stated, found = getattr(data, name), getattr(certificate, name)
-        if stated != found:
-            message = f"{name} is {shown(stated)}, the certificate says {shown(found)}"
-            yield Finding("finding", "certificate", seq, message)
+    for name, copy, stated in zip(_COPIES, found, wanted, strict=True):
+        if copy != stated or type(copy) is not type(stated):
+            message = f"the column {name} says {shown(copy)}, the bytes say {shown(stated)}"
+            serial = serial_in(wanted[_COPIES.index("subject")])
+            yield Finding("finding", "column", row.seq, message, serial)
 
 
-def _unchanged(value: datetime) -> datetime:
+def _notes(seq: int, event: Event) -> Iterator[Finding]:
+    if event.clocktime is not None:
+        message = f"the writer's clock read {event.clocktime}, behind the log"
+        yield Finding("note", "clock", seq, message, serial_in(event.subject))
+    if isinstance(event.data, UnknownData):
+        message = f"this version does not know the type {event.type}"
+        yield Finding("note", "unknown-type", seq, message, serial_in(event.subject))
+
+
+def _change(row: StoredEntry, leaf: bytes, event: Event) -> tuple[Any, ...] | None:
+    """Return what the entry changes in the tables, None where its row contradicts itself."""
+    hashed = isinstance(row.hashes, bytes) and row.hashes[:HASH_SIZE] == leaf
+    columns = (row.seq, row.subject, row.streamversion, row.type)
+    stated = (event.seq, event.subject, event.streamversion, event.type)
+    return tuple(change_of(*stated, event.data)) if hashed and columns == stated else None
+
+
+def _unchanged(value: Any) -> Any:
     return value

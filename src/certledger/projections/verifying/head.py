@@ -1,24 +1,22 @@
-"""Holding the head of the log against the log, and the triggers against their text."""
+"""Holding the head of the log against the log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Dialect
 
 from certledger.errors import LedgerError
 from certledger.eventstore.event import check_origin
-from certledger.eventstore.sqlite_checks import stored_triggers
-from certledger.eventstore.tables import FORMAT, LOG_TABLES, TRIGGERS, log_head
+from certledger.eventstore.tables import FORMAT, log_head
 from certledger.projections.verifying.finding import Finding
 from certledger.projections.verifying.stored import Extent, StoredHead, shown
-from certledger.projections.verifying.tree import TreeCheck
 
 
-def check_size(extent: Extent, dialect: Dialect) -> Iterator[Finding]:
-    """See that there is one head, that it can be read, and that it states the log's size."""
+def check_values(extent: Extent, dialect: Dialect) -> Iterator[Finding]:
+    """See that there is one head, and that it can be read."""
     if len(extent.heads) != 1:
         message = f"log_head has {len(extent.heads) or 'no'} rows instead of one"
         yield Finding("finding", "head-missing", None, message)
@@ -35,9 +33,6 @@ def check_size(extent: Extent, dialect: Dialect) -> Iterator[Finding]:
     if not _is_instant(head.created, dialect):
         message = f"the head says that it was made at {shown(head.created)}, which is no time"
         yield Finding("finding", "head-time", None, message)
-    if extent.size != extent.stop:
-        message = f"the head states the size {shown(head.size)}, the log ends at {extent.stop}"
-        yield Finding("finding", "head-size", None, message)
 
 
 def _is_instant(value: Any, dialect: Dialect) -> bool:
@@ -49,42 +44,52 @@ def _is_instant(value: Any, dialect: Dialect) -> bool:
         return False
 
 
-def check_head(head: StoredHead, tree: TreeCheck, recorded_at: Any) -> Iterator[Finding]:
-    """Hold root, frontier and time against what follows from the entries.
+class HeadCheck:
+    """Holds size, root, frontier and time of the head against what follows from the entries."""
 
-    `recorded_at` is what the last entry demands, as the database stores it; None: no entry.
-    """
-    computed = tree.head()
-    if computed is not None:
-        for kind, stored, wanted in (
-            ("root", head.root, computed[0]),
-            ("frontier", head.frontier, computed[1]),
-        ):
-            if stored != wanted:
-                found = stored.hex() if isinstance(stored, bytes) else shown(stored)
-                message = f"the head states the {kind} {found}, the entries give {wanted.hex()}"
-                yield Finding("finding", f"head-{kind}", None, message)
-    if head.recorded_at != recorded_at:
-        message = (
-            f"the head says that the last entry was recorded at {shown(head.recorded_at)}, "
-            f"its bytes say {shown(recorded_at)}"
-        )
-        yield Finding("finding", "head-time", None, message)
+    def __init__(self, extent: Extent) -> None:
+        self._extent = extent
+        self._size = extent.stop if extent.size is None else extent.size
+        self.sizes = {self._size, extent.stop}
+        """The sizes at which `step` is to be called."""
+        self._peaks: dict[int, bytes] = {0: b""}
+        self._last: dict[int, Any] = {}
+
+    def step(self, size: int, peaks: bytes, stored_time: Any) -> None:
+        """Take the tree's peaks at a size, and when the last entry was recorded."""
+        self._peaks[size] = peaks
+        self._last[size] = stored_time
+
+    def finish(self, head: StoredHead, roots: Mapping[int, bytes]) -> Iterator[Finding]:
+        """Compare with the roots at `sizes`, where they are known."""
+        size, stop = self._size, self._extent.stop
+        told = f"the head states the size {shown(head.size)}, the log ends at {stop}"
+        if self._extent.size is None or (size != stop and head.root == roots.get(stop)):
+            # All but the size is that of the whole log.
+            yield Finding("finding", "head-size", None, told)
+            size = stop
+        elif size > stop:
+            gone = f"entries {stop} to {size - 1} were cut off" if size - stop > 1 else ""
+            message = f"{told}: {gone or f'entry {stop} was cut off'}"
+            yield Finding("finding", "truncated", stop, message)
+            return
+        elif size < stop:
+            message = f"{told}: what follows was not appended by the registry"
+            yield Finding("finding", "past-head", size, message)
+        if size in roots:
+            yield from _check_hash("root", head.root, roots[size])
+            yield from _check_hash("frontier", head.frontier, self._peaks[size])
+        if head.recorded_at != self._last.get(size):
+            message = (
+                f"the head says that the last entry was recorded at {shown(head.recorded_at)}, "
+                f"its bytes say {shown(self._last.get(size))}"
+            )
+            yield Finding("finding", "head-time", None, message)
 
 
-def check_triggers(connection: Connection) -> Iterator[Finding]:
-    """See that the triggers which keep the log append-only are there, word for word."""
-    if connection.dialect.name != "sqlite":
+def _check_hash(name: str, stored: Any, wanted: bytes) -> Iterator[Finding]:
+    if stored == wanted:
         return
-    stored = stored_triggers(connection, LOG_TABLES)
-    wanted = TRIGGERS["sqlite"]
-    for name, text in wanted.items():
-        if name not in stored:
-            message = f"the trigger {name} is missing: the log is open to changes"
-            yield Finding("finding", "trigger-missing", None, message)
-        elif stored[name].split() != text.split():
-            message = f"the trigger {name} is not the registry's: {shown(stored[name])}"
-            yield Finding("finding", "trigger-missing", None, message)
-    for name in sorted(set(stored) - set(wanted)):
-        message = f"the trigger {shown(name)} on the log is not the registry's"
-        yield Finding("note", "trigger-unknown", None, message)
+    found = stored.hex() if isinstance(stored, bytes) else shown(stored)
+    message = f"the head states the {name} {found}, the entries give {wanted.hex()}"
+    yield Finding("finding", f"head-{name}", None, message)

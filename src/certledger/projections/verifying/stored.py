@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select, type_coerce
 from sqlalchemy.types import NullType
 
 from certledger.eventstore.database import Database
+from certledger.eventstore.statement import Row, Statement
 from certledger.eventstore.tables import log_entry, log_head
 from certledger.projections.differences import HIGHEST, LOWEST
 
@@ -60,8 +61,24 @@ class Extent:
     @property
     def size(self) -> int | None:
         """The size that the head states, None where it states none."""
-        size = self.heads[0].size if len(self.heads) == 1 else None
+        size = self.head.size if self.head is not None else None
         return size if isinstance(size, int) and size >= 0 else None
+
+    @property
+    def expected(self) -> int:
+        """The size that the head states, or the log has."""
+        return self.stop if self.size is None else self.size
+
+    @property
+    def head(self) -> StoredHead | None:
+        """The head, where there is one."""
+        return self.heads[0] if len(self.heads) == 1 else None
+
+    @property
+    def origin(self) -> str | None:
+        """The origin that the head states, None where it states none."""
+        origin = self.head.origin if self.head is not None else None
+        return origin if isinstance(origin, str) else None
 
 
 def _as_stored(table: Any, names: tuple[str, ...]) -> list[Any]:
@@ -70,7 +87,7 @@ def _as_stored(table: Any, names: tuple[str, ...]) -> list[Any]:
 
 _heads = select(*_as_stored(log_head, StoredHead._fields)).limit(3)
 _last = select(func.max(log_entry.c.seq))
-_page = (
+_page = Statement(
     select(*_as_stored(log_entry, StoredEntry._fields))
     .where(log_entry.c.seq.between(bindparam("low"), bindparam("high")))
     .order_by(log_entry.c.seq)
@@ -86,17 +103,19 @@ def read_extent(connection: Connection) -> Extent:
 
 def entry_pages(
     database: Database, connection: Connection, last: int | None
-) -> Iterator[list[StoredEntry]]:
-    """Yield all entries up to `last` in pages, a short read transaction for each."""
+) -> Iterator[list[Row]]:
+    """Yield all entries up to `last` in pages, a short read transaction for each.
+
+    A row has the columns in the order of `StoredEntry`.
+    """
     low = LOWEST if last is not None else HIGHEST
     while last is not None and low <= last:
         with database.transaction(connection):
-            rows = connection.execute(_page, {"low": low, "high": last})
-            page = [StoredEntry(*row) for row in rows]
+            page = _page.rows(connection, low=low, high=last)
         if not page:
             return
         yield page
-        low = page[-1].seq + 1
+        low = page[-1][0] + 1
 
 
 def shown(value: object) -> str:

@@ -3,173 +3,197 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
-from certledger.errors import BrokenTable, LogCorrupt, UnknownEventType
 from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
-from certledger.eventstore.sqlite_checks import values_as_stored
-from certledger.projections.differences import CERTIFICATE_ROWS, Difference
 from certledger.projections.progress import Progress, share
-from certledger.projections.scratch_tables import scratch_certificates
-from certledger.projections.verifying.entry import EntryCheck
+from certledger.projections.scratch import Scratch, scratch_tables
+from certledger.projections.verifying.agreement import Agreement
+from certledger.projections.verifying.checkpoints import (
+    CheckpointCheck,
+    last_number,
+    stored_pages,
+    wanted_sizes,
+)
+from certledger.projections.verifying.entry import CheckedEntry
 from certledger.projections.verifying.finding import Finding
-from certledger.projections.verifying.head import check_head, check_size, check_triggers
-from certledger.projections.verifying.stored import Extent, entry_pages, read_extent, shown, told
-from certledger.projections.verifying.streams import (
+from certledger.projections.verifying.guards import check_durability, check_triggers
+from certledger.projections.verifying.head import HeadCheck, check_values
+from certledger.projections.verifying.order import OrderCheck
+from certledger.projections.verifying.outside import Outside
+from certledger.projections.verifying.places import (
     Place,
-    StreamCheck,
     add_places,
-    place_of,
     read_places,
     stream_index,
 )
+from certledger.projections.verifying.stored import Extent, entry_pages, read_extent
+from certledger.projections.verifying.streams import StreamCheck
+from certledger.projections.verifying.tables import TablesCheck
 from certledger.projections.verifying.tree import TreeCheck
-from certledger.projections.walk import replayed, walk
+from certledger.projections.verifying.workers import checked_pages
 
-__all__ = ["Finding", "verify"]
+__all__ = ["Finding", "Outside", "verify"]
 
-_ENTRIES: Final = 0.7
-_STREAMS: Final = 0.8
-"""The shares of the time after which each part ends; comparing the read model takes the rest."""
+_ENTRIES: Final = 0.9
+_STREAMS: Final = 0.95
+"""The shares of the time after which each part ends; comparing the tables takes the rest."""
 
 
-def verify(database: Database, progress: Progress | None = None) -> Iterator[Finding]:
-    """Check the whole log as it is now, from the bytes of its entries, then the read model.
+def verify(
+    database: Database,
+    progress: Progress | None = None,
+    *,
+    outside: Outside | None = None,
+    jobs: int = 1,
+) -> Iterator[Finding]:
+    """Check the whole log as it is now, from the bytes of its entries, then the tables.
 
     Yields what is wrong (`finding`) or worth knowing (`note`) while it goes on. Nothing is
     changed, others read and write meanwhile, and a damaged entry does not keep the others from
-    being checked. Raises `StorageError` only where the database cannot be read at all.
+    being checked. `outside` is what the log must agree with too. With `jobs` over 1 so many
+    processes read and check the entries, each of which imports the program's main module; not of a
+    database in memory.
+
+    Raises `StorageError` only where the database cannot be read at all.
     """
-    found = _verify(database, progress)
+    in_memory = sqlite.is_in_memory(database.url)
+    found = _verify(database, progress, outside or Outside(), 1 if in_memory else jobs)
     # The one connection of a database in memory must be given back before the caller goes on.
-    yield from list(found) if sqlite.is_in_memory(database.url) else found
+    yield from list(found) if in_memory else found
 
 
-def _verify(database: Database, progress: Progress | None) -> Iterator[Finding]:
-    yield from _check_log(database, progress)
-    yield from _check_read_model(database, progress)
-
-
-def _check_log(database: Database, progress: Progress | None) -> Iterator[Finding]:
-    """Check the log itself."""
-    with database.connect_alone() as connection, values_as_stored(connection):
-        with database.transaction(connection):
-            extent = read_extent(connection)
-            triggers = list(check_triggers(connection))
-            stream_index.create(connection)
+def _verify(
+    database: Database, progress: Progress | None, outside: Outside, jobs: int
+) -> Iterator[Finding]:
+    with scratch_tables(database) as scratch:
         try:
-            yield from triggers
-            yield from check_size(extent, connection.dialect)
-            yield from _check_entries(database, connection, extent, share(progress, 0.0, _ENTRIES))
-            yield from _check_streams(
-                database, connection, extent, share(progress, _ENTRIES, _STREAMS)
-            )
+            with scratch.transaction():
+                stream_index.create(scratch.connection)
+            run = _Run(database, scratch, outside, jobs, progress)
+            yield from run.findings()
         finally:
             if sqlite.is_in_memory(database.url):
-                with database.transaction(connection):
-                    stream_index.drop(connection)
+                with scratch.transaction():
+                    stream_index.drop(scratch.connection, checkfirst=True)
 
 
-def _check_entries(
-    database: Database, connection: Connection, extent: Extent, progress: Progress
-) -> Iterator[Finding]:
-    """Check every entry by itself, order and tree, and then the head."""
-    head = extent.heads[0] if len(extent.heads) == 1 else None
-    origin = head.origin if head is not None and isinstance(head.origin, str) else None
-    entries = EntryCheck(connection.dialect, origin)
-    size = extent.stop if extent.size is None else extent.size
-    tree = TreeCheck(size)
-    last: Any = None
-    done = 0
-    for page in entry_pages(database, connection, extent.last):
-        places = []
-        findings: list[Finding] = []
-        for row in page:
-            faults, leaf, event = entries.read(row)
-            findings += faults
-            findings += tree.add(row.seq, row.hashes, leaf)
-            if event is not None:
-                findings += entries.check(row, event)
-            if 0 <= row.seq < size:
-                last = entries.recorded_at(event) or row.recorded_at
-            places.append(place_of(row, event))
-        with database.transaction(connection):
-            add_places(connection, [place for place in places if place is not None])
-        yield from findings
-        done += len(page)
-        progress(done, max(size, done))
-    if head is not None:
-        yield from check_head(head, tree, last)
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What the first transaction saw."""
+
+    extent: Extent
+    sizes: set[int]
+    """Of the checkpoints."""
+    last_checkpoint: int | None
+    findings: list[Finding]
 
 
-def _check_streams(
-    database: Database, connection: Connection, extent: Extent, progress: Progress
-) -> Iterator[Finding]:
-    """Check the entries in stream order."""
-    check = StreamCheck()
-    after: Place | None = None
-    done = 0
-    while True:
-        with database.transaction(connection):
-            page = read_places(connection, after)
-        for place, event in page:
-            yield from check.step(place, event)
-            after = place
-        done += len(page)
-        progress(done, max(extent.size or 0, done))
-        if not page:
-            return
+class _Run:
+    """One verification of a log as it is at its start."""
 
+    def __init__(
+        self,
+        database: Database,
+        scratch: Scratch,
+        outside: Outside,
+        jobs: int,
+        progress: Progress | None,
+    ) -> None:
+        self._database = database
+        self._scratch = scratch
+        self._connection: Connection = scratch.connection
+        self._outside = outside
+        self._jobs = jobs
+        self._progress = progress
+        self._tables = TablesCheck(scratch)
 
-def _check_read_model(database: Database, progress: Progress | None) -> Iterator[Finding]:
-    """Report every row that is not what the log demands."""
-    rest = share(progress, _STREAMS, 1.0)
-    try:
-        with replayed(database, rest) as scratch:
-            with scratch.transaction():
-                twice = list(_shared_uuids(scratch.connection))
-            yield from twice
-            for _, _, _, differences in walk(scratch, rest):
-                yield from map(_drifted, differences)
-    except BrokenTable as error:
-        yield Finding("finding", "structure", None, told(error))
-    except LogCorrupt as error:
-        message = f"the tables cannot be compared with the log: {told(error)}"
-        yield Finding("finding", "drift", error.seq, message)
-    except UnknownEventType as error:
-        message = f"the tables cannot be compared with the log: {told(error)}"
-        yield Finding("note", "drift", None, message)
+    def findings(self) -> Iterator[Finding]:
+        with self._scratch.transaction():
+            start = self._begin()
+        yield from start.findings
+        head = HeadCheck(start.extent)
+        tree = TreeCheck(start.extent.expected, start.sizes | head.sizes)
+        yield from self._check_entries(start.extent, head, tree)
+        yield from self._check_checkpoints(start, tree)
+        yield from self._check_streams(start.extent)
+        yield from self._tables.differences(share(self._progress, _STREAMS, 1.0))
 
-
-def _shared_uuids(connection: Connection) -> Iterator[Finding]:
-    uuid = scratch_certificates.c.uuid
-    shared = (
-        select(uuid, func.max(scratch_certificates.c.id))
-        .where(uuid.is_not(None))
-        .group_by(uuid)
-        .having(func.count() > 1)
-    )
-    for name, row_id in connection.execute(shared):
-        message = f"the uuid {shown(name)} belongs to several present certificates"
-        yield Finding("finding", "lifecycle", row_id - 1, message)
-
-
-def _drifted(difference: Difference) -> Finding:
-    table = difference.table
-    row = f"{table}, row {difference.key}, serial {shown(difference.serial_number)}"
-    seq = difference.key - 1 if table == CERTIFICATE_ROWS.table.name else difference.key
-    seq_or_none = seq if difference.kind != "unexpected" else None
-    if difference.kind == "missing":
-        message = f"{row}: the log has it, the table has not"
-    elif difference.kind == "unexpected":
-        message = f"{row}: the table has it, the log has not"
-    else:
-        columns = "; ".join(
-            f"{name} is {shown(found)}, by the log {shown(wanted)}"
-            for name, (found, wanted) in difference.columns.items()
+    def _begin(self) -> _Start:
+        connection = self._connection
+        extent = read_extent(connection)
+        self._tables.begin()
+        return _Start(
+            extent,
+            wanted_sizes(connection, self._outside),
+            last_number(connection),
+            [
+                *check_triggers(connection),
+                *check_durability(self._database, connection),
+                *check_values(extent, connection.dialect),
+            ],
         )
-        message = f"{row}: {columns}"
-    return Finding("finding", "drift", seq_or_none, message)
+
+    def _check_entries(self, extent: Extent, head: HeadCheck, tree: TreeCheck) -> Iterator[Finding]:
+        """Check every entry by itself, order and tree, and then the head."""
+        order = OrderCheck(extent.origin)
+        progress = share(self._progress, 0.0, _ENTRIES)
+        done, sizes, expected = 0, head.sizes, extent.expected
+        for page in self._checked_pages(extent):
+            self._keep(page, extent)
+            for entry in page:
+                yield from entry.findings
+                yield from order.step(entry)
+                yield from tree.add(
+                    entry.seq, entry.hashes, entry.leaf, entry.subject, misplaced=entry.misplaced
+                )
+                if entry.seq + 1 in sizes:
+                    head.step(entry.seq + 1, tree.peaks, entry.recorded)
+            done += len(page)
+            progress(done, max(expected, done))
+        yield from order.finish()
+        stated = extent.head
+        whole = stated is not None and extent.size == extent.stop
+        yield from tree.finish(stated.frontier if stated is not None and whole else None)
+        if stated is not None:
+            yield from head.finish(stated, tree.roots)
+
+    def _checked_pages(self, extent: Extent) -> Iterator[list[CheckedEntry]]:
+        pages = entry_pages(self._database, self._connection, extent.last)
+        return checked_pages(pages, self._database.url, self._connection.dialect, self._jobs)
+
+    def _keep(self, page: list[CheckedEntry], extent: Extent) -> None:
+        """Write down what stream order and the comparison of the tables need."""
+        with self._scratch.transaction():
+            add_places(self._connection, [entry.place for entry in page if entry.place is not None])
+            size = extent.size or 0
+            self._tables.add([entry for entry in page if 0 <= entry.seq < size])
+
+    def _check_checkpoints(self, start: _Start, tree: TreeCheck) -> Iterator[Finding]:
+        agreement = Agreement(start.extent.stop, tree.roots)
+        check = CheckpointCheck(start.extent.origin, agreement, self._outside)
+        for page in stored_pages(self._database, self._connection, start.last_checkpoint):
+            for row in page:
+                yield from check.step(row)
+        yield from check.finish()
+
+    def _check_streams(self, extent: Extent) -> Iterator[Finding]:
+        """Check the entries in stream order."""
+        progress = share(self._progress, _ENTRIES, _STREAMS)
+        check = StreamCheck()
+        after: Place | None = None
+        done = 0
+        while True:
+            with self._scratch.transaction():
+                page = read_places(self._connection, after)
+            for place, event in page:
+                yield from check.step(place, event)
+                after = place
+            done += len(page)
+            progress(done, max(extent.expected, done))
+            if not page:
+                return
