@@ -1,5 +1,5 @@
-"""Imports go one way, `cli → db, exporters, ledger → projections → eventstore`, and only `cli`
-prints.
+"""Imports go one way, `cli → db, exporters, importers, ledger → projections → eventstore`, and only
+`cli` prints.
 """
 
 from __future__ import annotations

@@ -99,3 +99,58 @@ def test_a_checkpoint_needs_a_key(signed: Commands, tmp_path: Path) -> None:
     )
     assert "--checkpoint and --vkey go together" in error
     assert not (tmp_path / "other.db").exists()
+
+
+def test_a_damaged_log_leaves_the_older_export_in_place(signed: Commands, tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    signed("export", "events", events)
+    before = events.read_bytes()
+    raw.edit(signed.file, "UPDATE log_entry SET entry = NULL WHERE seq = 2")
+    assert "entry 2: its bytes are missing" in signed.fails("export", "events", events)
+    assert events.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir() if "events" in path.name) == [
+        "events.jsonl"
+    ]
+
+
+def test_a_folder_that_holds_something_else_is_refused(signed: Commands, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters/dear.txt").write_text("dear")
+    error = signed.fails("export", "tiles", tmp_path / "letters")
+    assert "holds something else than tiles" in error
+    assert not (tmp_path / "letters/tile").exists()
+
+
+def test_a_checkpoint_by_another_key_proves_nothing(signed: Commands, tmp_path: Path) -> None:
+    signed("export", "events", tmp_path / "events.jsonl")
+    signed("key", "new", "--name", ORIGIN, "-o", tmp_path / "other.key", "--no-passphrase")
+    (tmp_path / "other.vkey").write_text(signed("key", "show", tmp_path / "other.key").stdout)
+    key = ("--checkpoint", tmp_path / "checkpoint", "--vkey", tmp_path / "other.vkey")
+    other = Commands(tmp_path / "other.db")
+    assert "no known key signed this" in other.fails("restore", tmp_path / "events.jsonl", *key)
+    assert not other.file.exists()
+
+
+def test_a_mirror_is_checked_by_a_policy_too(signed: Commands, tmp_path: Path) -> None:
+    signed("export", "tiles", tmp_path / "tiles")
+    key = (tmp_path / "log.vkey").read_text()
+    (tmp_path / "policy").write_text(f"log {key}quorum none\n")
+    signed("mirror", "check", tmp_path / "tiles", "--policy", tmp_path / "policy")
+
+
+def test_a_mirror_of_a_registry_that_was_rewritten_has_exit_code_1(
+    signed: Commands, tmp_path: Path
+) -> None:
+    signed("export", "tiles", tmp_path / "tiles")
+    other = Commands(tmp_path / "other.db")
+    other("init", "--origin", ORIGIN)
+    other.register(certificate(4))
+    error = other.fails("mirror", "check", tmp_path / "tiles", "--vkey", tmp_path / "log.vkey")
+    assert "differ within their first 1 entries" in error
+
+
+def test_a_mirror_is_compared_with_no_missing_registry(signed: Commands, tmp_path: Path) -> None:
+    signed("export", "tiles", tmp_path / "tiles")
+    other = Commands(tmp_path / "other.db")
+    other.fails("mirror", "check", tmp_path / "tiles", "--vkey", tmp_path / "log.vkey", code=2)
+    assert not other.file.exists()

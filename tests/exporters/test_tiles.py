@@ -254,6 +254,18 @@ def test_a_cosignature_on_the_exported_checkpoint_stays(publisher: Publisher) ->
     assert publisher.files() == before
 
 
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 300])
+def test_a_checkpoint_that_was_put_into_the_folder_by_itself_gets_its_tree(
+    publisher: Publisher, size: int
+) -> None:
+    publisher.grow(size)
+    publisher.folder.mkdir()
+    (publisher.folder / "checkpoint").write_bytes(publisher.sign())
+    publisher.export()
+    assert check_mirror(publisher.folder, TRUST).size == size
+    assert publisher.export().files == 0
+
+
 def test_progress_is_told_in_entries(publisher: Publisher) -> None:
     publisher.grow(300)
     publisher.sign()

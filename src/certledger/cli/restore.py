@@ -27,8 +27,9 @@ def restore(
     """Make an identical registry from the entries in FILE.
 
     FILE is what `certledger export events` wrote. The registry must have no entries yet, and is
-    made where there is none. Every entry is checked; nothing is kept of a file that is refused.
-    With --checkpoint and --vkey the log must have the signed root.
+    made where there is none. Every entry is checked; of a file that is refused no entry is kept.
+    With --checkpoint and --vkey the log must have the signed root at the signed size. Stored
+    checkpoints are not in FILE.
     """
     signed = _verified(checkpoint, vkey)
     with session.database() as database, session.terminal.bar("restoring") as bar:

@@ -69,6 +69,10 @@ class TileFiles:
         self.written = 0
         """How many tiles and bundles were new."""
 
+    def has(self, path: str) -> bool:
+        """Tell whether a file is there."""
+        return (self._folder / path).exists()
+
     def write(self, path: str, data: bytes) -> None:
         """Write a file unless it is there with these very bytes.
 

@@ -24,6 +24,7 @@ from certledger.eventstore.tlog.tiles import (
     Tile,
     new_bundles,
     new_tiles,
+    tile_holding,
 )
 from certledger.eventstore.tree import root_at, subtree_hashes
 from certledger.exporters.tile_files import TileFiles, alone, exported
@@ -70,7 +71,9 @@ def _export(
     old = present[1] if present else None
     database.read(lambda connection: _check_growth(connection, folder, old, new))
     files = TileFiles(folder)
-    for tile, data in _new_files(database, old.size if old else 0, new.size):
+    # A checkpoint may have been put there by itself: then all of its tree is due.
+    done = old.size if old and all(map(files.has, _right_edge(old.size))) else 0
+    for tile, data in _new_files(database, done, new.size):
         files.write(tile.to_path(), data)
         if progress is not None and tile.level == ENTRIES:
             progress(tile.index * TILE_WIDTH + tile.width, new.size)
@@ -78,6 +81,14 @@ def _export(
     stays = present and present[0].text == note.text and _lines(note) <= _lines(present[0])
     files.finish(None if stays else stored.note)
     return TileExport(new.size, files.written)
+
+
+def _right_edge(size: int) -> Iterator[str]:
+    """Yield the paths of the last tile of each level, and of the last bundle: written last."""
+    for level in range(-(-size.bit_length() // LEVEL_BITS)):
+        yield tile_holding(level, (size >> (level * LEVEL_BITS)) - 1, size).to_path()
+    if size:
+        yield tile_holding(ENTRIES, size - 1, size).to_path()
 
 
 def _lines(note: Note) -> set[str]:
