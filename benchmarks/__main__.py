@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import bulk, evidence, large, queries, register, replay, sweep
+from benchmarks import bulk, evidence, large, queries, register, replay, sweep, verifying
 from benchmarks.document import renew
 from benchmarks.machine import describe_machine, versions
 from benchmarks.report import setting_of, text_of
@@ -29,6 +29,7 @@ BENCHMARKS: Final[dict[str, Callable[[Setting], Result]]] = {
     "sweep": sweep.run,
     "large": large.run,
     "evidence": evidence.run,
+    "verifying": verifying.run,
 }
 
 _ROOT: Final = Path(__file__).parent.parent

@@ -22,6 +22,7 @@ FIGURES = {
     "queries": ["get_by_serial, time of tiny_ca / ours", "get_by_name, time of tiny_ca / ours"],
     "sweep": ["20 due", "none due, time of tiny_ca / ours"],
     "large": ["history of one certificate", "status"],
+    "verifying": ["verify, hashes alone", "verify, everything", "verify, time of one job / two"],
     "evidence": [
         "proof made, 30 entries",
         "proof checked, 30 entries",
