@@ -28,12 +28,17 @@ _BASH = '$ eval "$(_CERTLEDGER_COMPLETE=bash_source certledger)"'
 _ZSH = '$ eval "$(_CERTLEDGER_COMPLETE=zsh_source certledger)"'
 _FISH = "$ _CERTLEDGER_COMPLETE=fish_source certledger > ~/.config/fish/completions/certledger.fish"
 _ASKED = "test_reference.py checks the script that it asks for"
+_PUBLISH = "docs/how-to/publish-checkpoints.md"
 NOT_RUN = {
     ("README.md", "$ make demo"): "needs a clone and installs packages",
     (_COMPLETION, _BASH): f"a line for ~/.bashrc; {_ASKED}",
     (_COMPLETION, _ZSH): f"a line for ~/.zshrc; {_ASKED}",
     (_COMPLETION, _FISH): f"for fish; {_ASKED}",
     ("docs/explanation/performance.md", "$ make bench"): "it measures for minutes",
+    (_PUBLISH, "$ ssh audit@other.example.org < log.checkpoint"): "needs another host",
+    (_PUBLISH, "$ rclone copy mirror store:registry --exclude /checkpoint --immutable"): (
+        "needs an object store"
+    ),
 }
 """Page and first command of the blocks that are not run, with the reason that the page gives."""
 
