@@ -67,13 +67,14 @@ def forge(sql: sqlite3.Connection, change: Change, *, columns: bool = True) -> N
     for seq, entry in rows:
         members = json.loads(entry)
         change(seq, members)
-        forged = rfc8785.dumps(members)
+        changed = members != json.loads(entry)
+        forged = rfc8785.dumps(members) if changed else entry
         hashes = tree.append(sha256(b"\0" + forged).digest())
         sql.execute(
             "UPDATE log_entry SET entry = ?, hashes = ? WHERE seq = ?", (forged, hashes, seq)
         )
         last = _stored_time(members["recordedtime"])
-        if columns:
+        if columns and changed:
             _copy(sql, seq, members)
     sql.execute(
         "UPDATE log_head SET size = ?, root = ?, frontier = ?, recorded_at = ?",

@@ -97,39 +97,33 @@ class CheckpointCheck:
 
     def step(self, row: StoredCheckpoint) -> Iterator[Finding]:
         """Take the next stored checkpoint."""
-        if row.number != self._due:
-            message = f"stored checkpoint {row.number} stands where {self._due} is due"
-            yield Finding("finding", "checkpoint-gap", None, message)
-        self._due = row.number + 1
+        yield from self._check_number(row.number)
         what = f"stored checkpoint {row.number}"
         faults = [name for name, kind in _KINDS.items() if not isinstance(getattr(row, name), kind)]
         if faults:
             values = ", ".join(f"{name} is {shown(getattr(row, name))}" for name in faults)
-            yield Finding("finding", "checkpoint-malformed", None, f"{what}: {values}")
+            yield from _malformed(what, values)
             return
         read = _read(row.note)
         if isinstance(read, MalformedEvidence):
-            message = f"{what}: {told(read)}"
-            yield Finding("finding", "checkpoint-malformed", None, message)
+            yield from _malformed(what, told(read))
             return
-        yield from self._check_read(what, row, *read)
+        note, checkpoint = read
+        yield from _check_columns(what, row, note, checkpoint)
+        yield from self._check_signature(what, row, note, checkpoint)
 
-    def _check_read(
+    def _check_number(self, number: int) -> Iterator[Finding]:
+        if number != self._due:
+            message = f"stored checkpoint {number} stands where {self._due} is due"
+            yield Finding("finding", "checkpoint-gap", None, message)
+        self._due = number + 1
+
+    def _check_signature(
         self, what: str, row: StoredCheckpoint, note: Note, checkpoint: Checkpoint
     ) -> Iterator[Finding]:
-        for name, stated in (("size", checkpoint.size), ("root", checkpoint.root)):
-            if getattr(row, name) != stated:
-                message = (
-                    f"{what}: the column {name} says {shown(getattr(row, name))}, the note says "
-                    f"{shown(stated)}"
-                )
-                yield Finding("finding", "checkpoint-column", None, message)
-        try:
-            key = _signer(note, row.key)
-        except EvidenceError as error:
-            message = f"{what}: the column key: {told(error)}"
-            yield Finding("finding", "checkpoint-column", None, message)
-            return
+        key = _signer(note, row.key)
+        if isinstance(key, MalformedEvidence):
+            return  # the column is told of
         try:
             note.open([NoteVerifier(each) for each in dict.fromkeys((key, *self._known))])
         except EvidenceError as error:
@@ -172,8 +166,7 @@ class CheckpointCheck:
     def _check_held(self, what: str, held: Held, trust: Any) -> Iterator[Finding]:
         read = _read(held.note)
         if isinstance(read, MalformedEvidence):
-            message = f"{what}: {told(read)}"
-            yield Finding("finding", "checkpoint-malformed", None, message)
+            yield from _malformed(what, told(read))
             return
         _, checkpoint = read
         if checkpoint.origin != self._origin:
@@ -212,16 +205,35 @@ def _read(data: bytes) -> tuple[Note, Checkpoint] | MalformedEvidence:
         return error
 
 
-def _signer(note: Note, line: str) -> VerifierKey:
-    """Return the key of a verifier key line.
+def _malformed(what: str, why: str) -> Iterator[Finding]:
+    yield Finding("finding", "checkpoint-malformed", None, f"{what}: {why}")
 
-    Raises `MalformedEvidence` unless it is a log's key, and the note claims its signature.
-    """
-    key = VerifierKey.from_text(line)
-    require_kind(key, KeyKind.ED25519)
+
+def _check_columns(
+    what: str, row: StoredCheckpoint, note: Note, checkpoint: Checkpoint
+) -> Iterator[Finding]:
+    for name, stated in (("size", checkpoint.size), ("root", checkpoint.root)):
+        if getattr(row, name) != stated:
+            message = (
+                f"{what}: the column {name} says {shown(getattr(row, name))}, the note says "
+                f"{shown(stated)}"
+            )
+            yield Finding("finding", "checkpoint-column", None, message)
+    key = _signer(note, row.key)
+    if isinstance(key, MalformedEvidence):
+        message = f"{what}: the column key: {told(key)}"
+        yield Finding("finding", "checkpoint-column", None, message)
+
+
+def _signer(note: Note, line: str) -> VerifierKey | MalformedEvidence:
+    """Return the key of a verifier key line, which must be a log's, and claimed by the note."""
+    try:
+        key = VerifierKey.from_text(line)
+        require_kind(key, KeyKind.ED25519)
+    except MalformedEvidence as error:
+        return error
     if not any(signature.is_of(key) for signature in note.signatures):
-        message = f"{key.name}+{key.id} has no signature line in the note"
-        raise MalformedEvidence(message)
+        return MalformedEvidence(f"{key.name}+{key.id} has no signature line in the note")
     return key
 
 

@@ -28,15 +28,18 @@ class OrderCheck:
         if entry.source is None:
             return
         yield from self._check_origin(entry)
-        if self._recorded is not None and entry.recorded < self._recorded:
-            message = f"recorded at {entry.recorded}, before the entry before it ({self._recorded})"
-            yield Finding("finding", "order", entry.seq, message, serial_in(entry.subject))
-        self._recorded = entry.recorded
+        yield from self._check_time(entry)
 
     def finish(self) -> Iterator[Finding]:
         """Tell what no further entry decided."""
         if self._waiting is not None:
             yield self._foreign(self._waiting)
+
+    def _check_time(self, entry: CheckedEntry) -> Iterator[Finding]:
+        if self._recorded is not None and entry.recorded < self._recorded:
+            message = f"recorded at {entry.recorded}, before the entry before it ({self._recorded})"
+            yield Finding("finding", "order", entry.seq, message, serial_in(entry.subject))
+        self._recorded = entry.recorded
 
     def _check_origin(self, entry: CheckedEntry) -> Iterator[Finding]:
         waiting, self._waiting = self._waiting, None

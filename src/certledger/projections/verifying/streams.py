@@ -35,13 +35,7 @@ class StreamCheck:
         """Take the next event in stream order; None where it need not or cannot be looked at."""
         if place.subject != self._subject:
             self._begin(place.subject)
-        if place.streamversion != self._due:
-            message = (
-                f"it is event {place.streamversion} of {place.subject}, where {self._due} is due"
-            )
-            yield Finding("finding", "streamversion", place.seq, message, self._serial)
-            self._certain = False
-        self._due = place.streamversion + 1
+        yield from self._check_version(place)
         if event is None:
             self._certain = self._certain and place.kind != UNREADABLE
             return
@@ -52,6 +46,15 @@ class StreamCheck:
             yield from self._check_same(place.seq, event.data)
         if self._certain:
             yield from self._evolve(place.seq, event)
+
+    def _check_version(self, place: Place) -> Iterator[Finding]:
+        if place.streamversion != self._due:
+            message = (
+                f"it is event {place.streamversion} of {place.subject}, where {self._due} is due"
+            )
+            yield Finding("finding", "streamversion", place.seq, message, self._serial)
+            self._certain = False
+        self._due = place.streamversion + 1
 
     def _evolve(self, seq: int, event: Event) -> Iterator[Finding]:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import signal
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -78,6 +79,9 @@ _checks: list[EntryCheck] = []
 def _begin(dialect: str) -> None:
     # The interrupt of a terminal goes to all of its processes; the parent ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Of odd certificates, such as those with a serial number of 0; the parent's filters, which
+    # may want to see them or not, are not known here.
+    warnings.simplefilter("ignore")
     _checks.append(EntryCheck(URL.create(dialect).get_dialect()()))
 
 
