@@ -24,9 +24,7 @@ def name_of(common_name: str | None, organization: str | None = None) -> x509.Na
     attributes = []
     if common_name is not None:
         # The upper bound of RFC 5280 for CN (64) is not checked, as CAs do not keep to it.
-        attributes.append(
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)
-        )
+        attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False))
     if organization is not None:
         attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
     return x509.Name(attributes)
@@ -84,9 +82,7 @@ def make_ca(common_name: str = "Test CA") -> CA:
         .not_valid_before(start)
         .not_valid_after(datetime(2049, 12, 31, tzinfo=UTC))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     return CA(certificate, key)
