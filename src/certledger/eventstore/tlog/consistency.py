@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from certledger.errors import EvidenceRefused, MalformedEvidence
-from certledger.eventstore.merkle import HASH_SIZE
 from certledger.eventstore.tlog.checkpoint import Checkpoint, OpenedCheckpoint, Trust
 from certledger.eventstore.tlog.encoding import SIZE_LIMIT, from_base64, from_decimal, to_base64
-from certledger.eventstore.tlog.proofs import check_consistency
+from certledger.eventstore.tlog.proofs import check_consistency, check_lengths
 
 MAX_HASHES: Final = 63
 """C2SP tlog-witness allows no more, and no tree below 2^63 leaves needs more."""
@@ -35,10 +34,7 @@ class ConsistencyProof:
         if len(self.hashes) > MAX_HASHES:
             message = f"the proof has {len(self.hashes)} hashes; at most {MAX_HASHES} are read"
             raise MalformedEvidence(message)
-        for found in self.hashes:
-            if len(found) != HASH_SIZE:
-                message = f"a hash of the proof has {len(found)} bytes, not {HASH_SIZE}"
-                raise MalformedEvidence(message)
+        check_lengths(self.hashes)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ConsistencyProof:

@@ -107,7 +107,7 @@ def check_inclusion(
 
     Raises `MalformedEvidence` for a hash that is not 32 bytes long, else `EvidenceRefused`.
     """
-    _check_lengths((leaf, root, *proof))
+    check_lengths((leaf, root, *proof))
     if not 0 <= index < size:
         message = f"leaf {index} is not in a tree of {size} leaves"
         raise EvidenceRefused(message)
@@ -140,7 +140,7 @@ def check_consistency(
 
     Raises `MalformedEvidence` for a hash that is not 32 bytes long, else `EvidenceRefused`.
     """
-    _check_lengths((old_root, new_root, *proof))
+    check_lengths((old_root, new_root, *proof))
     if not 0 < old_size <= new_size:
         message = f"nothing proves a tree of {new_size} from one of {old_size}: 0 < old <= new"
         raise EvidenceRefused(message)
@@ -187,7 +187,8 @@ def _split(count: int) -> int:
     return 1 << ((count - 1).bit_length() - 1)
 
 
-def _check_lengths(hashes: Iterable[bytes]) -> None:
+def check_lengths(hashes: Iterable[bytes]) -> None:
+    """Raise `MalformedEvidence` for a hash that is not 32 bytes long."""
     for found in hashes:
         if len(found) != HASH_SIZE:
             message = f"a hash has {len(found)} bytes; SHA-256 has {HASH_SIZE}"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from certledger.errors import MalformedEvidence
-from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
+from certledger.eventstore.merkle import leaf_hash
 from certledger.eventstore.tlog.checkpoint import OpenedCheckpoint, Trust
 from certledger.eventstore.tlog.encoding import SIZE_LIMIT, from_base64, from_decimal, to_base64
-from certledger.eventstore.tlog.proofs import check_inclusion
+from certledger.eventstore.tlog.proofs import check_inclusion, check_lengths
 
 _HEADER: Final = "c2sp.org/tlog-proof@v1"
 _EXTRA: Final = "extra "
@@ -33,10 +33,7 @@ class TlogProof:
         if not 0 <= self.index < SIZE_LIMIT:
             message = f"the index of a proof is 0 or more and below 2^64, not {self.index}"
             raise MalformedEvidence(message)
-        for found in self.hashes:
-            if len(found) != HASH_SIZE:
-                message = f"a hash of the proof has {len(found)} bytes, not {HASH_SIZE}"
-                raise MalformedEvidence(message)
+        check_lengths(self.hashes)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> TlogProof:
