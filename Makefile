@@ -1,5 +1,6 @@
 # Everything happens in .venv inside the checkout; nothing needs root.
 # Other Python: make PYTHON=/path/to/python. More for pytest: make test PYTEST_ARGS="-x -k crl".
+# Servers for the tests: CERTLEDGER_TEST_POSTGRESQL, CERTLEDGER_TEST_MARIADB (see CONTRIBUTING.md).
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)

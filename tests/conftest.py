@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a registry in a real SQLite file, and a clock that obeys."""
+"""Fixtures of all tests: a registry in a real SQLite file, servers, and a clock that obeys."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ import pytest
 
 import certledger
 from tests.support.clock import FakeClock
+from tests.support.own_servers import (
+    NO_MARIADB,
+    NO_POSTGRESQL,
+    OwnMariaDB,
+    OwnPostgreSQL,
+    mariadb_programs,
+    postgresql_programs,
+)
+from tests.support.servers import Place, empty_place, running, skip_without
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("certledger", deadline=None)
@@ -37,3 +46,49 @@ def ledger(url: str, clock: FakeClock) -> Iterator[certledger.Ledger]:
     """An empty registry whose time is the fixture `clock`'s."""
     with certledger.Ledger(url, clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """Where an administrator connects to PostgreSQL: the one that is given, or one started here."""
+    with running("postgresql") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[str]:
+    """Where an administrator connects to the MariaDB or MySQL that is given."""
+    with running("mariadb") as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql(postgresql_server: str) -> Iterator[Place]:
+    """An empty schema of PostgreSQL; the registry's URL is its `url`."""
+    with empty_place("postgresql", postgresql_server) as place:
+        yield place
+
+
+@pytest.fixture
+def mariadb(mariadb_server: str) -> Iterator[Place]:
+    """An empty database of MariaDB or MySQL; the registry's URL is its `url`."""
+    with empty_place("mariadb", mariadb_server) as place:
+        yield place
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[OwnPostgreSQL]:
+    """A PostgreSQL of the test alone, which it may kill."""
+    if postgresql_programs() is None:
+        skip_without("postgresql", NO_POSTGRESQL)
+    with OwnPostgreSQL() as server:
+        yield server
+
+
+@pytest.fixture
+def own_mariadb() -> Iterator[OwnMariaDB]:
+    """A MariaDB of the test alone, which it may kill."""
+    if mariadb_programs() is None:
+        pytest.skip(NO_MARIADB)  # a server elsewhere can be required without programs here
+    with OwnMariaDB() as server:
+        yield server
