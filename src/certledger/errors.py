@@ -26,6 +26,8 @@
     └── StorageError             the database, not the request, is the problem
         ├── NotARegistry         the database is not a certledger registry
         ├── FormatTooNew         the registry was written by a newer version
+        ├── UpgradeNeeded        the tables are those of an older version
+        ├── IncompleteCopy       the registry is a copy that was not finished
         ├── ReadOnlyRegistry     the registry cannot be written
         ├── BrokenTable          a table of the read model is not built as it must be
         ├── ConstraintFailed     a constraint of the database refused the change
@@ -229,6 +231,31 @@ class FormatTooNew(StorageError):
         super().__init__(
             f"the registry's {what} is {found}, this version of certledger knows {known}; "
             "upgrade certledger to open it"
+        )
+
+
+class UpgradeNeeded(StorageError):
+    """The tables of the registry are those of an older version of certledger."""
+
+    def __init__(self, database: object, found: str, known: str) -> None:
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"the registry's schema is {found}, this version of certledger uses {known}; "
+            f"upgrade the tables with `certledger --db {database} db upgrade`"
+        )
+
+
+class IncompleteCopy(StorageError):
+    """The registry is the target of a `certledger copy` that was not finished."""
+
+    def __init__(self, database: object, origin: str, present: int, wanted: int) -> None:
+        self.origin = origin
+        self.present = present
+        self.wanted = wanted
+        super().__init__(
+            f"{database} is an unfinished copy of {origin}: {present} of {wanted} entries are "
+            f"there; finish it with `certledger copy SRC {database}`"
         )
 
 

@@ -30,6 +30,7 @@ from certledger.eventstore.tables import (
     TRIGGERS,
     alembic_version,
     log_checkpoint,
+    log_copy,
     log_entry,
     log_head,
 )
@@ -300,7 +301,16 @@ def test_every_member_of_data_is_in_the_table_of_its_type(name: str) -> None:
 
 # The tables
 
-TABLES = (log_entry, log_head, log_checkpoint, alembic_version, CERTIFICATES, retired, projection)
+TABLES = (
+    log_entry,
+    log_head,
+    log_checkpoint,
+    log_copy,
+    alembic_version,
+    CERTIFICATES,
+    retired,
+    projection,
+)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=[table.name for table in TABLES])

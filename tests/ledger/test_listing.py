@@ -295,7 +295,7 @@ def test_status_tells_everything_at_a_glance(registry: Ledger, clock: FakeClock)
     assert status.head == registry.head()
     assert status.head.size == 9
     assert status.url == registry.url
-    assert status.versions == {"format": "1", "schema": "0001", "projector": "1"}
+    assert status.versions == {"format": "1", "schema": "0002", "projector": "1"}
     assert status.warnings == []
     assert registry.file is not None
     assert status.size_bytes == sum(

@@ -161,7 +161,7 @@ def test_a_registry_may_stand_beside_tables_of_the_caller(url: str, file: Path) 
 
 TOO_NEW = {
     "format": "UPDATE log_head SET format = 2",
-    "schema": "UPDATE alembic_version SET version_num = '0002'",
+    "schema": "UPDATE alembic_version SET version_num = '0003'",
     "projector": "UPDATE projection SET version = 2",
 }
 
@@ -172,7 +172,7 @@ def test_a_newer_registry_is_refused_and_stays_as_it_is(url: str, file: Path, wh
         ledger.issue(make_certificate())
     raw.edit(file, TOO_NEW[what])
     before = folder_of(file)
-    with pytest.raises(FormatTooNew, match=f"{what} is (0002|2), .*upgrade certledger"):
+    with pytest.raises(FormatTooNew, match=f"{what} is (0003|2), .*upgrade certledger"):
         Ledger(url)
     assert folder_of(file) == before
 

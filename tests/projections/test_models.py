@@ -98,7 +98,7 @@ def test_the_projection_s_row_holds_the_version_of_the_projector(made: Path) -> 
     assert raw.rows(made, "SELECT * FROM projection") == [
         {"name": "certificates", "position": 0, "version": 1}
     ]
-    assert raw.rows(made, "SELECT * FROM alembic_version") == [{"version_num": "0001"}]
+    assert raw.rows(made, "SELECT * FROM alembic_version") == [{"version_num": "0002"}]
 
 
 def test_a_record_of_a_row_is_detached_and_whole() -> None:

@@ -20,7 +20,7 @@ from certledger.projections.schema import make_read_model, prepare, versions
 from tests.support import raw
 from tests.support.clock import FakeClock
 
-OURS = {*LOG_TABLES, "alembic_version", "certificates", "retired", "projection"}
+OURS = {*LOG_TABLES, "log_copy", "alembic_version", "certificates", "retired", "projection"}
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_all_tables_and_triggers_are_made(database: Database, file: Path) -> Non
     make(database)
     assert objects(file, "table") == OURS
     assert objects(file, "trigger") == set(TRIGGERS["sqlite"])
-    assert database.read(versions) == {"schema": "0001", "projector": "1"}
+    assert database.read(versions) == {"schema": "0002", "projector": "1"}
     assert database.read(read_head).origin == "o"
 
 
@@ -137,7 +137,7 @@ def test_a_registry_without_a_table_of_the_read_model_opens(
     ("edit", "what", "found", "known"),
     [
         ("UPDATE log_head SET format = 9", "format", "9", "1"),
-        ("UPDATE alembic_version SET version_num = '0002'", "schema", "0002", "0001"),
+        ("UPDATE alembic_version SET version_num = '0003'", "schema", "0003", "0002"),
         ("UPDATE projection SET version = 12", "projector", "12", "1"),
     ],
 )

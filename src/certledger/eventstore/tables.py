@@ -23,8 +23,11 @@ from sqlalchemy.dialects import mysql
 FORMAT: Final = 1
 """The format of entries and hashes. It never changes for a log that exists."""
 
-SCHEMA_VERSION: Final = "0001"
-"""The version of the tables, kept in `alembic_version`."""
+SCHEMA_VERSIONS: Final = ("0001", "0002")
+"""The versions of the tables, oldest first; `migrations/` has the steps between them."""
+
+SCHEMA_VERSION: Final = SCHEMA_VERSIONS[-1]
+"""The version of the tables that this library makes and uses, kept in `alembic_version`."""
 
 metadata = MetaData()
 
@@ -112,6 +115,19 @@ Index(
     log_checkpoint.c.note,
     sqlite_where=log_checkpoint.c.number < 0,
 ).ddl_if(dialect="sqlite")
+
+# Of a registry that `certledger copy` fills: not to be used before it is whole.
+log_copy = Table(
+    "log_copy",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("origin", String(200), nullable=False),
+    Column("size", Position, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("started_at", NaiveUtc, nullable=False),
+    Column("finished_at", NaiveUtc),
+    CheckConstraint("id = 1", name="ck_log_copy_one_row"),
+)
 
 LOG_TABLES: Final = tuple(table.name for table in (log_entry, log_head, log_checkpoint))
 """The tables that only grow."""

@@ -1,27 +1,39 @@
-"""The tables of a registry: making them, and telling a registry from anything else."""
+"""The tables of a registry: making them, and telling a registry from anything else, also from one
+of another version.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, Table, bindparam, inspect, select
 
-from certledger.errors import FormatTooNew, LogCorrupt, NotARegistry
+from certledger.errors import (
+    FormatTooNew,
+    IncompleteCopy,
+    LogCorrupt,
+    NotARegistry,
+    UpgradeNeeded,
+)
 from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
-from certledger.eventstore.head import insert_head, read_format
+from certledger.eventstore.head import insert_head, read_format, read_head
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import (
     FORMAT,
     LOG_TABLES,
     SCHEMA_VERSION,
+    SCHEMA_VERSIONS,
     TRIGGERS,
     alembic_version,
+    log_copy,
     log_head,
 )
 from certledger.eventstore.tables import metadata as log_metadata
 from certledger.eventstore.times import Clock
+from certledger.projections.copy_mark import CopyMark, read_mark
 from certledger.projections.models import (
     CERTIFICATES,
     PROJECTOR_VERSION,
@@ -33,25 +45,69 @@ from certledger.projections.models import metadata as read_metadata
 
 _LOG: Final = frozenset(LOG_TABLES)
 _READ_MODEL: Final[tuple[Table, ...]] = (CERTIFICATES, retired, projection)
-_OURS: Final = _LOG | {alembic_version.name} | {table.name for table in _READ_MODEL}
+_OURS: Final = frozenset(log_metadata.tables) | {table.name for table in _READ_MODEL}
 _SCHEMA_VERSION: Final = Statement(select(alembic_version.c.version_num))
 _PROJECTOR_VERSION: Final = Statement(
     select(projection.c.version).where(projection.c.name == bindparam("read_model"))
 )
 
 
-def prepare(database: Database, *, create: bool, origin: str, clock: Clock) -> None:
-    """See that the database is a registry of a known format; make one where there is nothing.
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What a database says of the registry in it."""
 
-    Several processes may do so at once. Where the tables exist, nothing is written.
+    format: int
+    """Of entries and hashes, 0 where the head does not tell."""
+    schema: str
+    """The version of the tables; where none is recorded, what they look like."""
+    projector: str
+    """The version that made the read model, "" where none is recorded."""
+    copy: CopyMark | None
+    """Where it is a copy, and of a known schema."""
 
-    Raises `NotARegistry`, `FormatTooNew`, `LogCorrupt` or what opening the database raises.
+
+def prepare(
+    database: Database, *, create: bool, origin: str, clock: Clock, copying: bool = False
+) -> None:
+    """See that the database is a registry that can be used; make one where there is nothing.
+
+    Several processes may do so at once. Where the tables exist, nothing is written. `copying`
+    lets the one pass that finishes a copy.
+
+    Raises `NotARegistry`, `FormatTooNew`, `UpgradeNeeded`, `IncompleteCopy`, `LogCorrupt` or what
+    opening the database raises.
     """
     if not _peek(database, create=create):
         if not create:
             raise _nothing_in(database)
         database.write(lambda connection, _: _make_unless_made(connection, origin, clock))
-    database.read(lambda connection: _check(connection, database))
+    found = database.read(lambda connection: _examine(connection, database))
+    _refuse_newer(found)
+    if found.schema != SCHEMA_VERSION:
+        raise UpgradeNeeded(database, found.schema, SCHEMA_VERSION)
+    if found.copy is not None and found.copy.finished_at is None and not copying:
+        present = database.read(read_head).size
+        raise IncompleteCopy(database, found.copy.origin, present, found.copy.size)
+
+
+def examine(database: Database) -> Registry:
+    """Look at a registry of any version, older or newer. Nothing is made or written.
+
+    Raises `NotARegistry`, `LogCorrupt` or what opening the database raises.
+    """
+    if not _peek(database, create=False):
+        raise _nothing_in(database)
+    return database.read(lambda connection: _examine(connection, database))
+
+
+def require_readable(database: Database) -> Registry:
+    """Look at a registry whose log this version can read, also one that it could not use.
+
+    Raises `FormatTooNew`, and what `examine` raises.
+    """
+    found = examine(database)
+    _refuse_newer(found)
+    return found
 
 
 def _peek(database: Database, *, create: bool) -> bool:
@@ -130,24 +186,34 @@ def make_read_model(connection: Connection) -> None:
     read_metadata.create_all(connection)
 
 
-def _check(connection: Connection, database: Database) -> None:
-    """Raise where nothing is there (`NotARegistry`) or it is of a newer kind (`FormatTooNew`)."""
-    if not _is_registry(_names(connection), database):
+def _examine(connection: Connection, database: Database) -> Registry:
+    names = _names(connection)
+    if not _is_registry(names, database):
         raise _nothing_in(database)
-    # A head that is damaged otherwise is for `verify` to tell of, which needs an open registry.
-    kind = read_format(connection)
-    if kind > FORMAT:
-        raise FormatTooNew("format", kind, FORMAT)
-    found = versions(connection)
-    if found["schema"] > SCHEMA_VERSION:
-        raise FormatTooNew("schema", found["schema"], SCHEMA_VERSION)
-    if found["projector"].isdecimal() and int(found["projector"]) > PROJECTOR_VERSION:
-        raise FormatTooNew("projector", found["projector"], PROJECTOR_VERSION)
+    # A head that is damaged otherwise is for `verify` to tell of.
+    log_format = read_format(connection)
+    recorded = _versions(connection, names)
+    marked = log_copy.name in names
+    schema = recorded["schema"] or SCHEMA_VERSIONS[-1 if marked else 0]
+    mark = read_mark(connection) if marked and schema in SCHEMA_VERSIONS else None
+    return Registry(log_format, schema, recorded["projector"], mark)
+
+
+def _refuse_newer(found: Registry) -> None:
+    if found.format > FORMAT:
+        raise FormatTooNew("format", found.format, FORMAT)
+    if found.schema not in SCHEMA_VERSIONS:
+        raise FormatTooNew("schema", found.schema, SCHEMA_VERSION)
+    if found.projector.isdecimal() and int(found.projector) > PROJECTOR_VERSION:
+        raise FormatTooNew("projector", found.projector, PROJECTOR_VERSION)
 
 
 def versions(connection: Connection) -> dict[str, str]:
     """Return the versions of tables and projector that the database records, "" where none."""
-    names = _names(connection)
+    return _versions(connection, _names(connection))
+
+
+def _versions(connection: Connection, names: frozenset[str]) -> dict[str, str]:
     schema = _SCHEMA_VERSION.rows(connection) if alembic_version.name in names else []
     projector = (
         _PROJECTOR_VERSION.rows(connection, read_model=CERTIFICATES.name)
