@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from certledger.errors import InvalidValue, UnknownSerial
-from certledger.eventstore import sqlite
+from certledger.eventstore.backends.sqlite_files import size_of
 from certledger.eventstore.cert_type import CertType
 from certledger.eventstore.database import Database
 from certledger.eventstore.event import Event
@@ -210,9 +210,9 @@ class LedgerReader:
                 head=head,
                 counts=queries.counts(connection),
                 retired=queries.count_retired(connection),
-                size_bytes=sqlite.size_of(self.file),
+                size_bytes=size_of(self.file),
                 versions={"format": str(head.format), **versions(connection)},
-                warnings=sqlite.weaknesses(connection),
+                warnings=self.database.backend.weaknesses(connection),
             )
 
         return self.database.read(work)

@@ -22,18 +22,18 @@ from certledger import Ledger, errors
 from certledger.cli.main import cli
 from certledger.db import base_db, const, models, sync_db_manager
 from certledger.eventstore.canonical import canonical
-from certledger.eventstore.certificates import describe_certificate
+from certledger.eventstore.certificates import describe_certificate, load_certificate
 from certledger.eventstore.event import Event, read_event
 from certledger.eventstore.events import EVENT_TYPES, Issued
 from certledger.eventstore.reasons import CODE_BY_NAME
 from certledger.eventstore.tables import (
-    TRIGGERS,
     alembic_version,
     log_checkpoint,
     log_copy,
     log_entry,
     log_head,
 )
+from certledger.eventstore.triggers.sqlite import TRIGGERS
 from certledger.projections.models import CERTIFICATES, projection, retired
 from tests.docs.page import ROOT, blocks, read_lines
 from tests.support.certificates import make_ca, pem
@@ -278,7 +278,7 @@ def test_the_example_of_an_issued_event_is_what_its_certificate_gives() -> None:
     data = examples()[Issued.event_type].data
     assert isinstance(data, Issued)
     again = describe_certificate(
-        certledger.eventstore.certificates.load_certificate(data.certificate_pem),
+        load_certificate(data.certificate_pem),
         key_type=data.key_type,
         uuid=data.uuid,
     )
@@ -329,4 +329,4 @@ def test_a_new_registry_has_the_documented_tables_and_triggers(tmp_path: Path) -
     database.close()
     assert {name for kind, name in found if kind == "table"} == {table.name for table in TABLES}
     triggers = {name for kind, name in found if kind == "trigger"}
-    assert triggers == set(TRIGGERS["sqlite"]) == set(names(section(text_of("tables"), "Triggers")))
+    assert triggers == set(TRIGGERS) == set(names(section(text_of("tables"), "Triggers")))

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from certledger.eventstore.tables import TRIGGERS
+from certledger.eventstore.triggers.sqlite import TRIGGERS
 from certledger.ledger import Ledger
 from tests.support import raw
 from tests.support.certificates import make_certificate
@@ -65,7 +65,7 @@ def head_row(file: Path, **changes: object) -> raw.Row:
 def test_the_triggers_in_the_file_are_those_that_the_library_knows(log: Path) -> None:
     found = raw.rows(log, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
     assert {row["name"]: row["sql"].strip() for row in found} == {
-        name: ddl.strip() for name, ddl in TRIGGERS["sqlite"].items()
+        name: ddl.strip() for name, ddl in TRIGGERS.items()
     }
 
 

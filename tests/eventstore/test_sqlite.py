@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from certledger.errors import StorageUnavailable
-from certledger.eventstore import sqlite
+from certledger.eventstore.backends import sqlite, sqlite_files
 from certledger.eventstore.database import Database
 from tests.support import raw
 from tests.support.processes import run_unprivileged
@@ -37,8 +37,8 @@ from tests.support.processes import run_unprivileged
 )
 def test_a_url_tells_whether_there_is_a_file(url: str, in_memory: bool, path: str | None) -> None:
     parsed = make_url(url)
-    assert sqlite.is_in_memory(parsed) is in_memory
-    assert sqlite.file_of(parsed) == (None if path is None else Path(path))
+    assert sqlite_files.is_in_memory(parsed) is in_memory
+    assert sqlite_files.file_of(parsed) == (None if path is None else Path(path))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_files_of_any_name_are_found_and_looked_into(tmp_path: Path, name: str) 
     database.close()
     assert database.file == file
     assert file.is_file()
-    assert sqlite.peek_tables(file) == frozenset({"t"})
+    assert sqlite_files.peek_tables(file) == frozenset({"t"})
 
 
 # Opening read-only
@@ -86,7 +86,7 @@ def test_a_file_that_can_be_written_is_opened_as_it_is_named(file: Path) -> None
     sqlite3.connect(file).close()
     file.touch()
     url = make_url(f"sqlite:///{file}")
-    assert sqlite.connectable(url) == url
+    assert sqlite_files.connectable(url) == url
 
 
 GROUND = [
@@ -102,8 +102,8 @@ GROUND = [
 _CONNECTABLE = """
 import json, sys
 from sqlalchemy.engine import make_url
-from certledger.eventstore import sqlite
-urls = [sqlite.connectable(make_url(text)) for text in sys.argv[1:]]
+from certledger.eventstore.backends import sqlite_files
+urls = [sqlite_files.connectable(make_url(text)) for text in sys.argv[1:]]
 print(json.dumps([[url.database, dict(url.query)] for url in urls]))
 """
 
@@ -141,7 +141,7 @@ def test_a_look_at_a_file_changes_no_byte_of_it(tmp_path: Path) -> None:
     with raw.opened(file) as owner:
         owner.execute("CREATE TABLE things (n)")
     before = file.read_bytes()
-    assert sqlite.peek_tables(file) == frozenset({"things"})
+    assert sqlite_files.peek_tables(file) == frozenset({"things"})
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["foreign.db"]
 
@@ -149,14 +149,14 @@ def test_a_look_at_a_file_changes_no_byte_of_it(tmp_path: Path) -> None:
 def test_a_look_sees_what_another_process_just_committed(file: Path) -> None:
     with raw.opened(file, "journal_mode=WAL") as owner:
         owner.execute("CREATE TABLE things (n)")
-        assert sqlite.peek_tables(file) == frozenset({"things"})
+        assert sqlite_files.peek_tables(file) == frozenset({"things"})
 
 
 def test_a_look_at_no_database_is_an_error(tmp_path: Path) -> None:
     text = tmp_path / "text.db"
     text.write_text("no database " * 200, encoding="utf-8")
     with pytest.raises(sqlite3.DatabaseError, match="not a database"):
-        sqlite.peek_tables(text)
+        sqlite_files.peek_tables(text)
 
 
 # Settings
@@ -168,14 +168,14 @@ def test_settings_are_read_back_and_what_is_weak_is_told(url: str) -> None:
     def weaken(setting: str) -> list[str]:
         with database.connect_alone() as connection:
             connection.connection.cursor().execute(f"PRAGMA {setting}")
-            return sqlite.weaknesses(connection)
+            return database.backend.weaknesses(connection)
 
-    assert database.read(sqlite.weaknesses) == []
+    assert database.read(database.backend.weaknesses) == []
     assert weaken("synchronous=NORMAL")[0].startswith("synchronous is 1 instead of 2")
     assert weaken("foreign_keys=OFF")[0].startswith("foreign_keys is 0 instead of 1")
     database.close()
     memory = Database("sqlite://")
-    assert "lives in memory" in memory.read(sqlite.weaknesses)[0]
+    assert "lives in memory" in memory.read(memory.backend.weaknesses)[0]
     memory.close()
 
 
@@ -191,14 +191,14 @@ def test_a_connection_that_does_not_become_durable_is_refused() -> None:
 
 
 def test_the_size_counts_the_write_ahead_log(file: Path) -> None:
-    assert sqlite.size_of(None) is None
-    assert sqlite.size_of(file) == 0
+    assert sqlite_files.size_of(None) is None
+    assert sqlite_files.size_of(file) == 0
     with raw.opened(file, "journal_mode=WAL") as owner:
         owner.execute("CREATE TABLE t (n)")
         log = Path(f"{file}-wal").stat().st_size
         assert log > 0
-        assert sqlite.size_of(file) == file.stat().st_size + log
-    assert sqlite.size_of(file) == file.stat().st_size
+        assert sqlite_files.size_of(file) == file.stat().st_size + log
+    assert sqlite_files.size_of(file) == file.stat().st_size
 
 
 # Error codes

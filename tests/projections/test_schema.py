@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from certledger.errors import FormatTooNew, LogCorrupt, NotARegistry
 from certledger.eventstore.database import Database
 from certledger.eventstore.head import read_head
-from certledger.eventstore.tables import LOG_TABLES, TRIGGERS
+from certledger.eventstore.tables import LOG_TABLES
+from certledger.eventstore.triggers.sqlite import TRIGGERS
 from certledger.projections import schema
 from certledger.projections.schema import make_read_model, prepare, versions
 from tests.support import raw
@@ -42,7 +43,7 @@ def objects(file: Path, kind: str) -> set[str]:
 def test_all_tables_and_triggers_are_made(database: Database, file: Path) -> None:
     make(database)
     assert objects(file, "table") == OURS
-    assert objects(file, "trigger") == set(TRIGGERS["sqlite"])
+    assert objects(file, "trigger") == set(TRIGGERS)
     assert database.read(versions) == {"schema": "0002", "projector": "1"}
     assert database.read(read_head).origin == "o"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from certledger.eventstore.tables import TRIGGERS
+from certledger.eventstore.triggers.sqlite import TRIGGERS
 from tests.tampering.registry import Log, as_unchanging, findings_of, run
 
-NAMES = sorted(TRIGGERS["sqlite"])
+NAMES = sorted(TRIGGERS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,7 +47,7 @@ def test_a_file_that_is_only_opened_as_unchanging_is_not_weakened(log: Log, file
 
 def harmless(name: str) -> str:
     """The same trigger with a condition that never holds."""
-    text = TRIGGERS["sqlite"][name]
+    text = TRIGGERS[name]
     head, begin, body = text.partition("BEGIN")
     condition = " AND 0 " if "WHEN" in head else " WHEN 0 "
     return head.rstrip() + condition + begin + body

@@ -18,7 +18,6 @@ from certledger.db.const import RevokeStatus
 from certledger.db.drop_in import introduce
 from certledger.db.models import CertificateRecord, create_callers_tables
 from certledger.db.results import Answers, NoCommonName, not_revoked
-from certledger.db.urls import sync_url
 from certledger.errors import InvalidValue, UnknownSerial
 from certledger.eventstore.cert_type import CertType
 from certledger.eventstore.certificates import common_name as common_name_of
@@ -40,7 +39,7 @@ class DatabaseManager:
     """
 
     def __init__(self, db_url: str = DEFAULT_URL, create_all: bool = True) -> None:
-        self._use(Database(sync_url(db_url)))
+        self._use(Database(db_url))
         if create_all:
             Ledger(self._database)
             create_callers_tables(self._database)
@@ -85,7 +84,7 @@ class SyncDBHandler(BaseDB):
     def __init__(
         self, db_url: str, logger: Logger | None = None, *, raise_errors: bool = False
     ) -> None:
-        ledger = Ledger(sync_url(db_url), logger=logger)
+        ledger = Ledger(db_url, logger=logger)
         try:
             self._serve(ledger, logger, raise_errors=raise_errors)
         except BaseException:

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy import Connection, exc
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import Pool
 
 from certledger.errors import (
     ConstraintFailed,
@@ -23,7 +23,9 @@ from certledger.errors import (
     LogCorrupt,
     StorageUnavailable,
 )
-from certledger.eventstore import sqlite
+from certledger.eventstore.backends import MODE_OPTION, Mode, backend_of
+from certledger.eventstore.backends.sqlite_files import file_of
+from certledger.eventstore.urls import sync_url, with_schema
 
 RETRY_SECONDS: Final = 30.0
 """How long a unit of work is tried again before `StorageUnavailable`."""
@@ -44,17 +46,21 @@ class Database:
         self,
         url: str | URL,
         *,
+        schema: str | None = None,
         retry_seconds: float = RETRY_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare the engine; nothing is opened yet.
 
-        `retry_seconds` is how long a database that others have locked is tried again.
+        A URL may name an asynchronous driver: its synchronous sibling is used. `schema` is where
+        the registry lies in a PostgreSQL database that it shares with others. `retry_seconds` is
+        how long a database that others have locked, or that went away, is tried again.
         Raises `InvalidValue` for a text that is no database URL or names a missing driver.
         """
         try:
-            self.url = make_url(url)
-            self.engine = _make_engine(self.url, retry_seconds)
+            self.url = with_schema(sync_url(url), schema)
+            self.backend = backend_of(self.url)
+            self.engine = self.backend.make_engine(self.url, retry_seconds)
         except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
             message = f"{_hidden(url)} is no database URL that can be used here: {error}"
             raise InvalidValue(message) from error
@@ -63,8 +69,11 @@ class Database:
             raise InvalidValue(message) from None
         self._retry_seconds = retry_seconds
         self._clock = clock
-        self._is_sqlite = self.engine.dialect.name == "sqlite"
-        self._in_memory = sqlite.is_in_memory(self.url)
+        self._readers = self.engine.execution_options(**{MODE_OPTION: Mode.READ})
+        self._writers = self.engine.execution_options(**{MODE_OPTION: Mode.WRITE})
+        self.in_memory = self.backend.is_in_memory(self.url)
+        """Whether there is but one connection, which everybody takes turns on."""
+        self._reached = False
         # A fork may come from inside of a unit of work, in the thread that holds the lock.
         self._write_lock = threading.RLock()
         self._fork_waited = False
@@ -80,7 +89,7 @@ class Database:
     @property
     def file(self) -> Path | None:
         """The path of an SQLite file, None for other databases."""
-        return sqlite.file_of(self.url)
+        return file_of(self.url)
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """Run `work` in one read transaction: one snapshot for all that it reads.
@@ -89,7 +98,7 @@ class Database:
         """
 
         def once(_retrying: bool) -> Result:
-            with self.engine.connect() as connection, connection.begin():
+            with self._readers.connect() as connection, connection.begin():
                 return work(connection)
 
         return self._persistently(once)
@@ -118,14 +127,14 @@ class Database:
         connection: everybody else waits until it is given back.
         """
         with self._translating(), self.engine.connect() as connection:
-            if not self._in_memory:
+            if not self.in_memory:
                 connection.detach()
             yield connection
 
     @contextmanager
     def transaction(self, connection: Connection, *, writing: bool = False) -> Iterator[None]:
         """Begin a transaction on a connection lent by `connect_alone`, and commit it."""
-        connection.execution_options(certledger_write=writing)
+        connection.execution_options(**{MODE_OPTION: Mode.WRITE if writing else Mode.ALONE})
         with self._translating():
             if not writing:
                 with connection.begin():
@@ -146,7 +155,7 @@ class Database:
         child would think it had the parent's locks, and write into a log that the parent removes.
         """
         self._fork_waited = self._write_lock.acquire(timeout=self._retry_seconds)
-        if not self._in_memory and not (self._writer and self._writer.in_transaction()):
+        if not self.in_memory and not (self._writer and self._writer.in_transaction()):
             self._close_connections()
 
     def after_fork_in_parent(self) -> None:
@@ -157,7 +166,7 @@ class Database:
     def after_fork_in_child(self) -> None:
         """Abandon, without closing them, connections that were in use: they are the parent's."""
         self._write_lock = threading.RLock()
-        if self._in_memory:
+        if self.in_memory:
             return
         _abandoned.append((self._writer, self.engine.pool))
         self._writer = None
@@ -175,22 +184,25 @@ class Database:
         while True:
             attempts += 1
             try:
-                return once(attempts > 1)
+                result = once(attempts > 1)
             except (exc.SQLAlchemyError, self._driver_error) as error:
-                if not self._is_transient(error):
+                if not self._may_pass(error):
                     raise self._translated(error) from error
                 spent = self._clock() - started
                 if spent >= self._retry_seconds:
                     raise StorageUnavailable(
-                        f"{self}: {_reason(error)}", attempts=attempts, seconds=spent
+                        f"{self}: {self._reason(error)}", attempts=attempts, seconds=spent
                     ) from error
+            else:
+                self._reached = True
+                return result
             pause = min(_LONGEST_PAUSE, 0.005 * 2 ** min(attempts, 7))
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 # jitter, not a secret
 
     def _write_once(self, work: Callable[[Connection, bool], Result], retrying: bool) -> Result:
         connection = self._writer
         if connection is None or connection.closed or connection.invalidated:
-            connection = self.engine.connect().execution_options(certledger_write=True)
+            connection = self._writers.connect()
         try:
             with connection.begin():
                 result = work(connection, retrying)
@@ -200,7 +212,7 @@ class Database:
         except BaseException:
             # What state the connection is in is unknown: an interrupted one must not be kept.
             self._writer = None
-            if not self._in_memory:
+            if not self.in_memory:
                 connection.invalidate()
             connection.close()
             raise
@@ -210,7 +222,7 @@ class Database:
     def _keep(self, connection: Connection) -> None:
         # A kept connection saves a quarter of the time of a small append. An in-memory database
         # has only one, which readers need too.
-        if self._in_memory:
+        if self.in_memory:
             connection.close()
         else:
             self._writer = connection
@@ -222,20 +234,26 @@ class Database:
         except (exc.SQLAlchemyError, self._driver_error) as error:
             raise self._translated(error) from error
 
-    def _is_transient(self, error: Exception) -> bool:
-        if self._is_sqlite:
-            return sqlite.is_transient(_driver_exception(error))
-        return bool(getattr(error, "connection_invalidated", False))
+    def _may_pass(self, error: Exception) -> bool:
+        """Tell whether trying again may help. A server that never answered is not waited for."""
+        original = _driver_exception(error)
+        if self.backend.is_lost(original):
+            return self._reached
+        return self.backend.is_transient(original)
 
     def _translated(self, error: Exception) -> LedgerError:
         original = _driver_exception(error)
+        text = self.backend.text_of(original)
+        if text.startswith("log_"):  # the triggers of the log
+            return LogCorrupt(text)
         if isinstance(original, self.engine.dialect.loaded_dbapi.IntegrityError):
-            text = str(original)
-            if text.startswith("log_"):  # the triggers of the log
-                return LogCorrupt(text)
             return ConstraintFailed(f"{self} refused the change: {text}")
-        known = sqlite.explain(original, str(self)) if self._is_sqlite else None
-        return known or StorageUnavailable(f"{self}: {_reason(error)}")
+        known = self.backend.explain(original, str(self))
+        return known or StorageUnavailable(f"{self}: {self._reason(error)}")
+
+    def _reason(self, error: Exception) -> str:
+        original = _driver_exception(error)
+        return self.backend.text_of(original) or type(original).__name__
 
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -270,45 +288,10 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def _make_engine(url: URL, retry_seconds: float) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url)
-    url = sqlite.connectable(url)
-    if sqlite.is_in_memory(url):
-        # One connection that callers take turns on: it is the database.
-        engine = create_engine(
-            url,
-            poolclass=QueuePool,
-            pool_size=1,
-            max_overflow=0,
-            pool_timeout=retry_seconds,
-            connect_args={"check_same_thread": False},
-        )
-    else:
-        engine = create_engine(url)
-    durable = not sqlite.is_in_memory(url) and not sqlite.is_opened_read_only(url)
-    set_up = sqlite.SetUp(wait_seconds=min(10.0, retry_seconds), durable=durable)
-    event.listen(engine, "connect", set_up)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _begin(connection: Connection) -> None:
-    writing = connection.get_execution_options().get("certledger_write", False)
-    # Through the driver: on an embedded database the way around it costs more than the BEGIN.
-    driver: Any = connection.connection.dbapi_connection  # also of a detached one
-    driver.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
 def _driver_exception(error: BaseException) -> BaseException:
     if isinstance(error, exc.DBAPIError) and error.orig is not None:
         return error.orig
     return error
-
-
-def _reason(error: Exception) -> str:
-    original = _driver_exception(error)
-    return str(original) or type(original).__name__
 
 
 def _hidden(url: Any) -> str:

@@ -40,6 +40,7 @@ _READ: Final = Statement(select(*_COLUMNS))
 _FORMAT: Final = Statement(select(log_head.c.format))
 # On SQLite BEGIN IMMEDIATE is the lock; elsewhere this row's lock puts the writers in order.
 _LOCK: Final = Statement(select(*_COLUMNS).with_for_update())
+_TAKE: Final = Statement(select(log_head.c.id).with_for_update())
 _INSERT: Final = Statement(
     log_head.insert().values(
         id=1,
@@ -196,3 +197,8 @@ def grow_head(
     if changed != 1:
         message = f"log_head left size {old_size} during an append"
         raise LogCorrupt(message)
+
+
+def take_lock(connection: Connection) -> None:
+    """Keep writers waiting until the transaction ends, whatever the head says."""
+    _TAKE.rows(connection)

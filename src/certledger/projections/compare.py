@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from certledger.errors import BrokenTable
-from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
 from certledger.projections.differences import Difference
 from certledger.projections.progress import Progress
@@ -26,7 +25,7 @@ def drift(database: Database, progress: Progress | None = None) -> Iterator[Diff
     """
     found = _drift(database, progress)
     # The one connection of a database in memory must be given back before the caller goes on.
-    yield from list(found) if sqlite.is_in_memory(database.url) else found
+    yield from list(found) if database.in_memory else found
 
 
 def _drift(database: Database, progress: Progress | None) -> Iterator[Difference]:

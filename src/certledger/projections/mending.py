@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, insert, inspect, select, update
 
 from certledger.errors import ConstraintFailed
-from certledger.eventstore.sqlite_checks import without_foreign_keys
+from certledger.eventstore.backends import backend_of
 from certledger.eventstore.statement import Statement
 from certledger.projections.differences import (
     CERTIFICATE_ROWS,
@@ -119,7 +119,7 @@ def recreate_tables(scratch: Scratch) -> None:
                 )
             )
 
-    with without_foreign_keys(connection):
+    with backend_of(connection).without_foreign_keys(connection):
         scratch.locked(work)
 
 

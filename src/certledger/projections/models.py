@@ -6,16 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, cast
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-)
+from sqlalchemy import Column, Index, Integer, MetaData, Table
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -27,13 +18,11 @@ from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.instrumentation import ClassManager, manager_of_class
 
 from certledger.eventstore.cert_type import CertType
-from certledger.eventstore.tables import NaiveUtc
+from certledger.eventstore.columns import ExactText, LongText, NaiveUtc, Position
 from certledger.projections.status import CertificateStatus
 
 PROJECTOR_VERSION: Final = 1
 """Raised when the projector makes other rows of the same log; then a rebuild is due."""
-
-RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Base(DeclarativeBase):
@@ -47,18 +36,18 @@ class CertificateRecord(Base):
 
     __tablename__ = "certificates"
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Position, primary_key=True, autoincrement=True)
     """The position of the issuing event + 1, so that a rebuild gives identical rows."""
-    serial_number: Mapped[str] = mapped_column(String(50), unique=True, index=True)
-    common_name: Mapped[str] = mapped_column(String(512))
-    status: Mapped[str] = mapped_column(String(16), default=CertificateStatus.VALID.value)
+    serial_number: Mapped[str] = mapped_column(ExactText(50), unique=True, index=True)
+    common_name: Mapped[str] = mapped_column(ExactText(512))
+    status: Mapped[str] = mapped_column(ExactText(16), default=CertificateStatus.VALID.value)
     not_valid_before: Mapped[datetime] = mapped_column(NaiveUtc)
     not_valid_after: Mapped[datetime] = mapped_column(NaiveUtc, index=True)
-    key_type: Mapped[str] = mapped_column(String(16), default=CertType.DEVICE.value)
-    certificate_pem: Mapped[str] = mapped_column(Text)
+    key_type: Mapped[str] = mapped_column(ExactText(16), default=CertType.DEVICE.value)
+    certificate_pem: Mapped[str] = mapped_column(LongText())
     revocation_date: Mapped[datetime | None] = mapped_column(NaiveUtc)
     revocation_reason: Mapped[int | None] = mapped_column(Integer)
-    uuid: Mapped[str | None] = mapped_column(String(255), unique=True, index=True)
+    uuid: Mapped[str | None] = mapped_column(ExactText(255), unique=True, index=True)
 
 
 CERTIFICATES = cast("Table", CertificateRecord.__table__)
@@ -96,9 +85,9 @@ retired = Table(
     "retired",
     metadata,
     # Of the deleted event.
-    Column("seq", RowId, primary_key=True, autoincrement=False),
-    Column("serial_number", String(50), nullable=False, index=True),
-    Column("last_state", String(16), nullable=False),
+    Column("seq", Position, primary_key=True, autoincrement=False),
+    Column("serial_number", ExactText(50), nullable=False, index=True),
+    Column("last_state", ExactText(16), nullable=False),
     Column("revocation_date", NaiveUtc),
     Column("revocation_reason", Integer),
     Column("not_valid_after", NaiveUtc, nullable=False),
@@ -113,9 +102,9 @@ Index(
 projection = Table(
     "projection",
     metadata,
-    Column("name", String(64), primary_key=True),
+    Column("name", ExactText(64), primary_key=True),
     # Of a read model that may lag; the row `certificates` never does and leaves it at 0.
-    Column("position", RowId, nullable=False),
+    Column("position", Position, nullable=False),
     Column("version", Integer, nullable=False),
 )
 

@@ -23,8 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NullType
 
+from certledger.eventstore.backends import backend_of
 from certledger.eventstore.cert_type import CertType
-from certledger.eventstore.sqlite_checks import values_as_stored
 from certledger.eventstore.statement import Statement
 from certledger.projections.models import CERTIFICATES, CertificateRecord, record_of, retired
 from certledger.projections.status import CertificateStatus
@@ -201,7 +201,7 @@ def due(connection: Connection, now: datetime, after: Due | None, limit: int) ->
     """Return the rows that say valid though their end is before `now` (naive UTC), by end and id,
     past the row `after`.
     """
-    with values_as_stored(connection):
+    with backend_of(connection).values_as_stored(connection):
         if after is None:
             rows = _DUE_FIRST.rows(connection, now=now, limit=limit)
         else:

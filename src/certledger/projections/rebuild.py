@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
 from certledger.projections.differences import Difference, Pair
 from certledger.projections.mending import mend_range, recreate_tables, set_projector_version
@@ -62,7 +61,7 @@ def rebuild(
     started = time.monotonic()
     counts: Counter[str] = Counter()
     late: list[Difference] = []
-    in_memory = sqlite.is_in_memory(database.url)
+    in_memory = database.in_memory
 
     def tell(difference: Difference) -> None:
         if on_difference is not None:

@@ -17,7 +17,8 @@ from certledger.errors import (
     NotARegistry,
     UpgradeNeeded,
 )
-from certledger.eventstore import sqlite
+from certledger.eventstore.backends import backend_of
+from certledger.eventstore.backends.sqlite_files import peek_tables
 from certledger.eventstore.database import Database
 from certledger.eventstore.head import insert_head, read_format, read_head
 from certledger.eventstore.statement import Statement
@@ -26,7 +27,6 @@ from certledger.eventstore.tables import (
     LOG_TABLES,
     SCHEMA_VERSION,
     SCHEMA_VERSIONS,
-    TRIGGERS,
     alembic_version,
     log_copy,
     log_head,
@@ -120,7 +120,7 @@ def _peek(database: Database, *, create: bool) -> bool:
             raise _nothing_in(database)
         return False
     try:
-        names = sqlite.peek_tables(path)
+        names = peek_tables(path)
     except sqlite3.DatabaseError as error:
         message = f"{database} is not an SQLite database; give another file"
         raise NotARegistry(message) from error
@@ -166,13 +166,16 @@ def _is_registry(names: frozenset[str], database: Database) -> bool:
 
 
 def _make_unless_made(connection: Connection, origin: str, clock: Clock) -> None:
-    # Another process may have been faster; here nobody else can be.
-    if log_head.name in _names(connection):
-        return
+    with backend_of(connection).making(connection):
+        # Another process may have been faster; here nobody else can be.
+        if log_head.name not in _names(connection):
+            _make(connection, origin, clock)
+
+
+def _make(connection: Connection, origin: str, clock: Clock) -> None:
     log_metadata.create_all(connection)
     make_read_model(connection)
-    for ddl in TRIGGERS[connection.dialect.name].values():
-        connection.exec_driver_sql(ddl)
+    backend_of(connection).create_triggers(connection)
     connection.execute(alembic_version.insert().values(version_num=SCHEMA_VERSION))
     connection.execute(
         projection.insert().values(name=CERTIFICATES.name, position=0, version=PROJECTOR_VERSION)

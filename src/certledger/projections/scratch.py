@@ -12,12 +12,11 @@ from sqlalchemy import Connection, bindparam, select, type_coerce
 from sqlalchemy.types import NullType
 
 from certledger.errors import LogCorrupt, StorageUnavailable
-from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
 from certledger.eventstore.event import sequence_text
 from certledger.eventstore.events import read_data
+from certledger.eventstore.head import take_lock
 from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
-from certledger.eventstore.sqlite_checks import values_as_stored
 from certledger.eventstore.statement import Row, Statement
 from certledger.eventstore.tables import log_entry, log_head
 from certledger.projections.page import Change, Page, change_of
@@ -75,11 +74,14 @@ class Scratch:
         """Run `work` while nobody else can append; wait for the lock, a few times over."""
         for _ in range(LOCK_TRIES - 1):
             try:
-                with self.transaction(writing=True):
-                    return work()
+                return self._locked_once(work)
             except StorageUnavailable as error:
                 logger.info("rebuilding waits for the lock: %s", error)
+        return self._locked_once(work)
+
+    def _locked_once(self, work: Callable[[], Result]) -> Result:
         with self.transaction(writing=True):
+            take_lock(self.connection)
             return work()
 
     def fill(self, progress: Progress) -> None:
@@ -130,7 +132,7 @@ class Scratch:
 @contextmanager
 def scratch_tables(database: Database) -> Iterator[Scratch]:
     """Lend empty scratch tables on a connection of their own; at the end they are gone."""
-    with database.connect_alone() as connection, values_as_stored(connection):
+    with database.connect_alone() as connection, database.backend.values_as_stored(connection):
         scratch = Scratch(database, connection)
         try:
             with database.transaction(connection):
@@ -139,7 +141,7 @@ def scratch_tables(database: Database) -> Iterator[Scratch]:
             yield scratch
         finally:
             # They go with their connection, but that of a database in memory lives on.
-            if sqlite.is_in_memory(database.url):
+            if database.in_memory:
                 with database.transaction(connection):
                     for table in (scratch_certificates, scratch_retired):
                         table.drop(connection, checkfirst=True)

@@ -6,20 +6,18 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
-from certledger.eventstore import sqlite
+from certledger.eventstore.backends import backend_of
 from certledger.eventstore.database import Database
-from certledger.eventstore.sqlite_checks import stored_triggers
-from certledger.eventstore.tables import LOG_TABLES, TRIGGERS
+from certledger.eventstore.tables import LOG_TABLES
 from certledger.projections.verifying.finding import Finding
 from certledger.projections.verifying.stored import shown
 
 
 def check_triggers(connection: Connection) -> Iterator[Finding]:
     """See that the triggers which keep the log append-only are there, word for word."""
-    if connection.dialect.name != "sqlite":
-        return
-    stored = stored_triggers(connection, LOG_TABLES)
-    wanted = TRIGGERS["sqlite"]
+    backend = backend_of(connection)
+    stored = backend.stored_triggers(connection, LOG_TABLES)
+    wanted = backend.triggers
     for name, text in wanted.items():
         if name not in stored:
             message = f"the trigger {name} is missing: the log is open to changes"
@@ -38,7 +36,7 @@ def check_durability(database: Database, connection: Connection) -> Iterator[Fin
     A database in memory promises nothing. A file is set right whenever it is opened for writing,
     so this tells of one that somebody changed and that has been read only since.
     """
-    if sqlite.is_in_memory(database.url):
+    if database.in_memory:
         return
-    for weakness in sqlite.weaknesses(connection):
+    for weakness in database.backend.weaknesses(connection):
         yield Finding("finding", "durability", None, weakness)

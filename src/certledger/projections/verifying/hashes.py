@@ -10,7 +10,6 @@ from sqlalchemy.types import NullType
 
 from certledger.eventstore.database import Database
 from certledger.eventstore.merkle import leaf_hash
-from certledger.eventstore.sqlite_checks import values_as_stored
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import log_entry
 from certledger.projections.differences import HIGHEST, LOWEST
@@ -36,7 +35,7 @@ def verify_hashes(database: Database, progress: Progress | None = None) -> Itera
     computed the hashes anew.
     """
     report = share(progress, 0.0, 1.0)
-    with database.connect_alone() as connection, values_as_stored(connection):
+    with database.connect_alone() as connection, database.backend.values_as_stored(connection):
         with database.transaction(connection):
             extent = read_extent(connection)
         head = HeadCheck(extent)

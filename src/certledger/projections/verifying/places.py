@@ -14,7 +14,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     MetaData,
-    String,
     Table,
     bindparam,
     exists,
@@ -25,10 +24,11 @@ from sqlalchemy import (
 )
 
 from certledger.errors import InvalidEvent
+from certledger.eventstore.columns import ExactText, Position
 from certledger.eventstore.event import Event, load_event
 from certledger.eventstore.events import Issued
 from certledger.eventstore.statement import Statement
-from certledger.eventstore.tables import Position, log_entry
+from certledger.eventstore.tables import log_entry
 from certledger.projections.verifying.stored import PAGE, StoredEntry
 
 _LENGTH: Final = 255
@@ -37,7 +37,7 @@ _INT32: Final = 2**31
 stream_index: Final = Table(
     "scratch_streams",
     MetaData(),
-    Column("subject", String(_LENGTH), primary_key=True),
+    Column("subject", ExactText(_LENGTH), primary_key=True),
     Column("streamversion", Integer, primary_key=True, autoincrement=False),
     Column("seq", Position, primary_key=True, autoincrement=False),
     # 0: unreadable; 1: to be looked at; 2: registered, of no interest where it stands alone.

@@ -74,11 +74,15 @@ def _not_comparable(error: LogCorrupt | UnknownEventType) -> Finding:
 
 def _shared_uuids(connection: Connection) -> Iterator[Finding]:
     rows = scratch_certificates.c
-    shared = (
-        select(rows.uuid, func.max(rows.id), rows.serial_number)
+    last = (
+        select(func.max(rows.id).label("id"))
         .where(rows.uuid.is_not(None))
         .group_by(rows.uuid)
         .having(func.count() > 1)
+    )
+    ids = [row_id for (row_id,) in connection.execute(last)]
+    shared = (
+        select(rows.uuid, rows.id, rows.serial_number).where(rows.id.in_(ids)).order_by(rows.id)
     )
     for name, row_id, serial in connection.execute(shared):
         message = f"the uuid {shown(name)} belongs to several present certificates"

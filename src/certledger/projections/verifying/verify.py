@@ -8,7 +8,6 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from certledger.eventstore import sqlite
 from certledger.eventstore.database import Database
 from certledger.projections.progress import Progress, share
 from certledger.projections.scratch import Scratch, scratch_tables
@@ -61,7 +60,7 @@ def verify(
 
     Raises `StorageError` only where the database cannot be read at all.
     """
-    in_memory = sqlite.is_in_memory(database.url)
+    in_memory = database.in_memory
     found = _verify(database, progress, outside or Outside(), 1 if in_memory else jobs)
     # The one connection of a database in memory must be given back before the caller goes on.
     yield from list(found) if in_memory else found
@@ -77,7 +76,7 @@ def _verify(
             run = _Run(database, scratch, outside, jobs, progress)
             yield from run.findings()
         finally:
-            if sqlite.is_in_memory(database.url):
+            if database.in_memory:
                 with scratch.transaction():
                     stream_index.drop(scratch.connection, checkfirst=True)
 

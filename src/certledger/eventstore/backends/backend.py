@@ -1,0 +1,115 @@
+"""What a kind of database must be able to do for the registry."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from typing import ClassVar
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import URL
+
+from certledger.errors import StorageError
+
+
+class Mode(Enum):
+    """What a transaction is for; a caller's own session has none."""
+
+    READ = "read"
+    """One snapshot for all that is read; nothing is written."""
+    WRITE = "write"
+    """Each statement sees what is committed, and the log can be locked."""
+    ALONE = "alone"
+    """One snapshot of the registry's tables, and temporary tables may be written."""
+
+
+MODE_OPTION = "certledger_mode"
+"""The execution option of a connection that holds its `Mode`."""
+
+
+class Backend(ABC):
+    """A kind of database: how it is connected to, and what its errors and settings mean."""
+
+    name: ClassVar[str]
+    ddl_is_transactional: ClassVar[bool] = True
+    """Whether tables that are made in a transaction vanish when it is rolled back."""
+    triggers: ClassVar[Mapping[str, str]]
+    """The triggers that keep the log append-only: name to DDL. `stored_triggers` gives the same
+    words where nobody changed them.
+    """
+
+    @abstractmethod
+    def make_engine(self, url: URL, retry_seconds: float) -> Engine:
+        """Return an engine whose connections are set up for durable, explicit transactions.
+
+        `retry_seconds` bounds how long a connection waits for a lock.
+        """
+
+    def is_in_memory(self, url: URL) -> bool:
+        """Tell whether a URL names a database of one connection that ends with the process."""
+        del url
+        return False
+
+    @abstractmethod
+    def is_transient(self, error: BaseException) -> bool:
+        """Tell whether the driver's error may be gone when the unit of work is run again."""
+
+    def is_lost(self, error: BaseException) -> bool:
+        """Tell whether the driver's error means that the server is not, or no longer, there.
+
+        Whether a commit whose answer is missing took place is then unknown.
+        """
+        del error
+        return False
+
+    @abstractmethod
+    def explain(self, error: BaseException, database: str) -> StorageError | None:
+        """Return what the driver's error means for its database, with what to do; None where it
+        has no meaning of its own.
+        """
+
+    def text_of(self, error: BaseException) -> str:
+        """Return the message of the driver's error, without codes and context."""
+        return str(error)
+
+    @contextmanager
+    def making(self, connection: Connection) -> Iterator[None]:
+        """Let nobody else make tables meanwhile. A write transaction has begun."""
+        del connection
+        yield
+
+    def create_triggers(self, connection: Connection) -> None:
+        """Make the triggers of the log's tables, which have none of them yet."""
+        for ddl in self.triggers.values():
+            connection.exec_driver_sql(ddl)
+
+    @abstractmethod
+    def stored_triggers(self, connection: Connection, tables: tuple[str, ...]) -> dict[str, str]:
+        """Return the triggers on some tables, by name, in the words of `triggers`."""
+
+    @abstractmethod
+    def weaknesses(self, connection: Connection) -> list[str]:
+        """Say which settings of a connection weaken durability, each with what to do."""
+
+    @contextmanager
+    def values_as_stored(self, connection: Connection) -> Iterator[None]:
+        """Read values that their column's type cannot have instead of failing."""
+        del connection
+        yield
+
+    @contextmanager
+    def without_foreign_keys(self, connection: Connection) -> Iterator[None]:
+        """Let a table be dropped and made anew under the foreign keys of others."""
+        del connection
+        yield
+
+
+def on_begin(engine: Engine, begin: Callable[[Connection, Mode | None], None]) -> None:
+    """Have `begin` told of every transaction that begins, and what it is for."""
+
+    def listener(connection: Connection) -> None:
+        begin(connection, connection.get_execution_options().get(MODE_OPTION))
+
+    event.listen(engine, "begin", listener)

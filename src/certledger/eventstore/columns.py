@@ -1,0 +1,47 @@
+"""Column types that mean the same on every database.
+
+A log must tell "a" from "A" and from "a " wherever it is stored, keep microseconds, and never
+shift a time by a zone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, DateTime, Integer, String, Text
+from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+
+# INTEGER on SQLite: a BIGINT primary key there is no rowid and takes NULL.
+Position: Final = BigInteger().with_variant(Integer, "sqlite")
+
+NaiveUtc: Final = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+
+
+class ExactText(String):
+    """Text that is compared and sorted byte by byte."""
+
+
+class LongText(Text):
+    """Text of up to 16 MiB that is compared byte by byte; a PEM outgrows MySQL's TEXT."""
+
+
+@compiles(ExactText, "postgresql")
+def _exact_postgresql(kind: ExactText, _compiler: Any, **_options: Any) -> str:
+    return f'VARCHAR({kind.length}) COLLATE "C"'
+
+
+@compiles(ExactText, "mysql", "mariadb")
+def _exact_mysql(kind: ExactText, compiler: Any, **_options: Any) -> str:
+    return f"VARCHAR({kind.length}) {_binary(compiler)}"
+
+
+@compiles(LongText, "mysql", "mariadb")
+def _long_mysql(_kind: LongText, compiler: Any, **_options: Any) -> str:
+    return f"MEDIUMTEXT {_binary(compiler)}"
+
+
+def _binary(compiler: Any) -> str:
+    # The older utf8mb4_bin takes "a " for "a"; these two collations are each other's namesakes.
+    name = "utf8mb4_nopad_bin" if compiler.dialect.is_mariadb else "utf8mb4_0900_bin"
+    return f"CHARACTER SET utf8mb4 COLLATE {name}"

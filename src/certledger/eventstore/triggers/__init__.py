@@ -1,0 +1,1 @@
+"""The DDL of the triggers that keep the log append-only, by kind of database."""
