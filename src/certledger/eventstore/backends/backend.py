@@ -47,6 +47,12 @@ class Backend(ABC):
         `retry_seconds` bounds how long a connection waits for a lock.
         """
 
+    @abstractmethod
+    def set_up_sessions(self, engine: Engine, retry_seconds: float) -> None:
+        """Set up the connections of an engine that somebody else made, perhaps the sync side of an
+        asynchronous one, as those of `make_engine` are for transactions without a `Mode`.
+        """
+
     def is_in_memory(self, url: URL) -> bool:
         """Tell whether a URL names a database of one connection that ends with the process."""
         del url

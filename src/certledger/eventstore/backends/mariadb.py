@@ -52,6 +52,10 @@ class MariaDb(Backend):
         engine = create_engine(
             url, connect_args={k: v for k, v in defaults.items() if k not in url.query}
         )
+        self.set_up_sessions(engine, retry_seconds)
+        return engine
+
+    def set_up_sessions(self, engine: Engine, retry_seconds: float) -> None:
         wait = max(1, int(min(10.0, retry_seconds)))
 
         def set_up(connection: Any, record: Any) -> None:
@@ -65,7 +69,6 @@ class MariaDb(Backend):
 
         event.listen(engine, "connect", set_up)
         on_begin(engine, _begin)
-        return engine
 
     def is_transient(self, error: BaseException) -> bool:
         return _code(error) in _TRANSIENT

@@ -68,16 +68,22 @@ class PostgreSql(Backend):
         engine = create_engine(
             url, connect_args={k: v for k, v in defaults.items() if k not in url.query}
         )
+        self.set_up_sessions(engine, retry_seconds)
+        on_begin(engine, _begin)
+        return engine
+
+    def set_up_sessions(self, engine: Engine, retry_seconds: float) -> None:
+        from psycopg import IsolationLevel  # noqa: PLC0415 # an optional package
+
         wait = f"{int(min(10.0, retry_seconds) * 1000)}ms"
 
         def set_up(connection: Any, _record: object) -> None:
             connection.autocommit = True
             connection.execute(_SET_UP, {"wait": wait})
             connection.autocommit = False
+            connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
 
         event.listen(engine, "connect", set_up)
-        on_begin(engine, _begin)
-        return engine
 
     def is_transient(self, error: BaseException) -> bool:
         state = getattr(error, "sqlstate", None)

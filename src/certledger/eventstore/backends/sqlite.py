@@ -137,11 +137,15 @@ class Sqlite(Backend):
         url = sqlite_files.connectable(url)
         in_memory = sqlite_files.is_in_memory(url)
         engine = _engine_in_memory(url, retry_seconds) if in_memory else create_engine(url)
-        durable = not in_memory and not sqlite_files.is_opened_read_only(url)
+        self.set_up_sessions(engine, retry_seconds)
+        return engine
+
+    def set_up_sessions(self, engine: Engine, retry_seconds: float) -> None:
+        url = engine.url
+        durable = not sqlite_files.is_in_memory(url) and not sqlite_files.is_opened_read_only(url)
         set_up = SetUp(wait_seconds=min(10.0, retry_seconds), durable=durable)
         event.listen(engine, "connect", set_up)
         on_begin(engine, _begin)
-        return engine
 
     def is_in_memory(self, url: URL) -> bool:
         return sqlite_files.is_in_memory(url)
