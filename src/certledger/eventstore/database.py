@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, exc
+from sqlalchemy import Connection, Engine, exc
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import Pool
 
@@ -142,6 +142,10 @@ class Database:
             else:
                 with self._write_lock, connection.begin():
                     yield
+
+    def set_up_sessions(self, engine: Engine) -> None:
+        """Set up the connections of another engine on this database as its own are."""
+        self.backend.set_up_sessions(engine, self._retry_seconds)
 
     def close(self) -> None:
         """Close all connections. The database can still be used: it opens new ones."""
