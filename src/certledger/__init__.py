@@ -1,7 +1,10 @@
 """A certificate registry in which every change is an event in one hashed, append-only log."""
 
+from certledger.async_ledger import AsyncLedger
 from certledger.bulk import Outcome, Registration
 from certledger.db import (
+    AsyncDatabaseManager,
+    AsyncDBHandler,
     BaseDB,
     CertificateRecord,
     CertificateStatus,
@@ -21,6 +24,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_LOGGER",
+    "AsyncDBHandler",
+    "AsyncDatabaseManager",
+    "AsyncLedger",
     "Base",
     "BaseDB",
     "CertType",

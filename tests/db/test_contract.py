@@ -23,6 +23,8 @@ REQUIRED = inspect.Parameter.empty
 
 NAMES = {
     "certledger": {
+        "AsyncDBHandler",
+        "AsyncDatabaseManager",
         "Base",
         "BaseDB",
         "CertType",
@@ -35,6 +37,8 @@ NAMES = {
         "SyncDatabaseManager",
     },
     "certledger.db": {
+        "AsyncDBHandler",
+        "AsyncDatabaseManager",
         "BaseDB",
         "CertificateRecord",
         "CertificateStatus",
@@ -42,6 +46,7 @@ NAMES = {
         "SyncDBHandler",
         "SyncDatabaseManager",
     },
+    "certledger.db.async_db_manager": {"AsyncDBHandler", "DatabaseManager"},
     "certledger.db.base_db": {"BaseDB"},
     "certledger.db.const": {"CertificateStatus", "RevokeStatus"},
     "certledger.db.models": {"Base", "CertificateRecord"},

@@ -20,7 +20,7 @@ from sqlalchemy import Table
 import certledger
 from certledger import Ledger, errors
 from certledger.cli.main import cli
-from certledger.db import base_db, const, models, sync_db_manager
+from certledger.db import async_db_manager, base_db, const, models, sync_db_manager
 from certledger.eventstore.canonical import canonical
 from certledger.eventstore.certificates import describe_certificate, load_certificate
 from certledger.eventstore.event import Event, read_event
@@ -237,7 +237,7 @@ def test_every_error_is_in_the_reference() -> None:
 def test_the_modules_of_the_facade_have_the_names_that_the_reference_lists() -> None:
     modules = {
         module.__name__: set(module.__all__)
-        for module in (certledger.db, base_db, const, models, sync_db_manager)
+        for module in (certledger.db, async_db_manager, base_db, const, models, sync_db_manager)
     }
     listed = {
         row[0]: set(re.findall(r"`(\w+)`", row[1]))

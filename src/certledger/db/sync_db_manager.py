@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from logging import Logger
 from types import TracebackType
@@ -85,8 +85,9 @@ class SyncDBHandler(BaseDB):
         self, db_url: str, logger: Logger | None = None, *, raise_errors: bool = False
     ) -> None:
         ledger = Ledger(db_url, logger=logger)
+        self._serve(lambda: ledger, logger, raise_errors=raise_errors)
         try:
-            self._serve(ledger, logger, raise_errors=raise_errors)
+            self._db = DatabaseManager.over(ledger)
         except BaseException:
             ledger.close()
             raise
@@ -96,16 +97,37 @@ class SyncDBHandler(BaseDB):
         cls, ledger: Ledger, logger: Logger | None = None, *, raise_errors: bool = False
     ) -> Self:
         """Return a handler of an open `Ledger`, with that one's clock and other settings."""
-        handler = cls.__new__(cls)
-        handler._serve(ledger, logger, raise_errors=raise_errors)  # noqa: SLF001 # as above
+        handler = cls.opened_by(lambda: ledger, logger, raise_errors=raise_errors)
+        handler._db = DatabaseManager.over(ledger)  # noqa: SLF001 # as above
         return handler
 
-    def _serve(self, ledger: Ledger, logger: Logger | None, *, raise_errors: bool) -> None:
+    @classmethod
+    def opened_by(
+        cls,
+        open_ledger: Callable[[], Ledger],
+        logger: Logger | None = None,
+        *,
+        raise_errors: bool = False,
+    ) -> Self:
+        """Return a handler that asks for its `Ledger` in every call, and has nothing but calls.
+
+        A call answers an error of opening as any other.
+        """
+        handler = cls.__new__(cls)
+        handler._serve(open_ledger, logger, raise_errors=raise_errors)  # noqa: SLF001 # as above
+        return handler
+
+    def _serve(
+        self, open_ledger: Callable[[], Ledger], logger: Logger | None, *, raise_errors: bool
+    ) -> None:
         introduce(BaseDB)
         self._logger = DEFAULT_LOGGER if logger is None else logger
-        self._ledger = ledger
-        self._db = DatabaseManager.over(ledger)
+        self._open_ledger = open_ledger
         self._answers = Answers(self._logger, raise_errors=raise_errors)
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._open_ledger()
 
     def __enter__(self) -> Self:
         return self
