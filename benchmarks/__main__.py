@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import bulk, evidence, large, queries, register, replay, sweep, verifying
+from benchmarks import (
+    asynchronous,
+    bulk,
+    evidence,
+    large,
+    queries,
+    register,
+    replay,
+    servers,
+    sweep,
+    verifying,
+)
 from benchmarks.document import renew
 from benchmarks.machine import describe_machine, versions
 from benchmarks.report import setting_of, text_of
@@ -23,6 +35,9 @@ from benchmarks.sizes import SIZES
 
 BENCHMARKS: Final[dict[str, Callable[[Setting], Result]]] = {
     "register": register.run,
+    "register-postgresql": servers.run_postgresql,
+    "register-mariadb": servers.run_mariadb,
+    "async": asynchronous.run,
     "bulk": bulk.run,
     "replay": replay.run,
     "queries": queries.run,
@@ -33,8 +48,9 @@ BENCHMARKS: Final[dict[str, Callable[[Setting], Result]]] = {
 }
 
 _ROOT: Final = Path(__file__).parent.parent
-_NEEDS_RIVAL: Final = frozenset({"register", "queries", "sweep"})
+_NEEDS_RIVAL: Final = frozenset({"register", "register-postgresql", "async", "queries", "sweep"})
 ROUNDS: Final = 5
+KINDS: Final = ("postgresql", "mariadb")
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -64,6 +80,14 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         metavar="PYTHON",
         help="an interpreter that has tiny_ca (default: it is installed into the folder)",
     )
+    for kind in KINDS:
+        add(
+            f"--{kind}",
+            metavar="URL",
+            default=os.environ.get(f"CERTLEDGER_TEST_{kind.upper()}"),
+            help=f"a {kind} server on which schemas or databases may be made "
+            f"(default: $CERTLEDGER_TEST_{kind.upper()})",
+        )
     add(
         "--document",
         type=Path,
@@ -92,7 +116,10 @@ def main(given: Sequence[str] | None = None) -> int:
         rival = None
         if not arguments.without_tiny_ca and _NEEDS_RIVAL & set(names):
             rival = _rival(arguments, stack)
-        setting = Setting(SIZES[arguments.size], arguments.rounds, arguments.folder, rival)
+        servers_given = {k: url for k in KINDS if (url := getattr(arguments, k)) is not None}
+        setting = Setting(
+            SIZES[arguments.size], arguments.rounds, arguments.folder, rival, servers_given
+        )
         report = _measure(setting, arguments.size, names)
     output = arguments.output or _default_output(report)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,7 @@ class _Rounds:
 
     def rival(self, rival: Rival, file: Path, *, quiet: bool) -> dict[str, Contender]:
         def measure(do: str, **arguments: object) -> Sample:
-            rival.open(file, quiet=quiet)
+            rival.open(url_of(file), quiet=quiet)
             rival.measure("list_all", times=1, limit=1)  # opens the connection and reads the file
             sample = rival.measure(do, **arguments)
             rival.close()
@@ -87,7 +87,7 @@ def run(setting: Setting) -> Result:
         with SyncDBHandler(url_of(scratch / "ours.db")) as handler:
             by_contender = {OURS: rounds.ours(handler)}
             if setting.rival is not None:
-                setting.rival.open(scratch / "rival.db")
+                setting.rival.open(url_of(scratch / "rival.db"))
                 setting.rival.fill(files)
                 setting.rival.close()
                 for name, quiet in ((RIVAL, False), (QUIET, True)):

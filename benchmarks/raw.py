@@ -52,8 +52,8 @@ VALUES (?, ?, 'valid', ?, ?, 'device', ?, NULL, NULL, ?)
 
 _COLUMNS: Final = ("serial_number", "common_name", "start", "end", "certificate_pem", "uuid")
 
-_Event = tuple[str, str]
-_Row = tuple[str, str, str, str, str, str | None]
+Event = tuple[str, str]
+Row = tuple[str, str, str, str, str, str | None]
 
 
 class RawRegistry:
@@ -71,7 +71,7 @@ class RawRegistry:
 
     def register(self, certificate: x509.Certificate, uuid: str | None) -> None:
         """Write one certificate durably."""
-        event, row = _described(certificate, uuid)
+        event, row = described(certificate, uuid)
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(_EVENT, event)
@@ -83,14 +83,12 @@ class RawRegistry:
 
         `thoroughly` reads from them all that the registry records.
         """
-        read = _described_thoroughly if thoroughly else _described
-        described = [
-            read(x509.load_pem_x509_certificate(path.read_bytes()), None) for path in batch
-        ]
+        read = described_thoroughly if thoroughly else described
+        found = [read(x509.load_pem_x509_certificate(path.read_bytes()), None) for path in batch]
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(_EVENT, [event for event, _ in described])
-        connection.executemany(_ROW, [row for _, row in described])
+        connection.executemany(_EVENT, [event for event, _ in found])
+        connection.executemany(_ROW, [row for _, row in found])
         connection.execute("COMMIT")
 
     def count(self) -> int:
@@ -99,13 +97,13 @@ class RawRegistry:
         return int(count)
 
 
-def _described(certificate: x509.Certificate, uuid: str | None) -> tuple[_Event, _Row]:
+def described(certificate: x509.Certificate, uuid: str | None) -> tuple[Event, Row]:
     """Take from the certificate what the columns need."""
     row = _row(certificate, uuid)
     return (str(uuid4()), json.dumps(dict(zip(_COLUMNS, row, strict=True)))), row
 
 
-def _row(certificate: x509.Certificate, uuid: str | None) -> _Row:
+def _row(certificate: x509.Certificate, uuid: str | None) -> Row:
     (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return (
         str(certificate.serial_number),
@@ -117,7 +115,7 @@ def _row(certificate: x509.Certificate, uuid: str | None) -> _Row:
     )
 
 
-def _described_thoroughly(certificate: x509.Certificate, uuid: str | None) -> tuple[_Event, _Row]:
+def described_thoroughly(certificate: x509.Certificate, uuid: str | None) -> tuple[Event, Row]:
     """Take from the certificate what the registry's event records, too."""
     row = _row(certificate, uuid)
     identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)

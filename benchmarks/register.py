@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, Self
 from uuid import uuid4
 
 from cryptography.x509 import Certificate
+from sqlalchemy.engine import make_url
 
 from benchmarks import certificates
+from benchmarks.places import Place, files_in
 from benchmarks.raw import RawRegistry
-from benchmarks.registries import url_of
 from benchmarks.results import Result, at_least, at_most
+from benchmarks.rival import Rival
 from benchmarks.rounds import Contender, Sample, interleave, timed
 from benchmarks.setting import Setting
 from certledger import Ledger, SyncDBHandler
@@ -21,31 +25,46 @@ HANDLER = "SyncDBHandler"
 RIVAL = "tiny_ca"
 
 
-class _Rounds:
-    """The contenders, each with a new database for each round and the same certificates."""
+class Raw(Protocol):
+    """A registry of two inserts."""
 
-    def __init__(self, setting: Setting, scratch: Path) -> None:
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+    def register(self, certificate: Certificate, uuid: str | None) -> None: ...
+    def count(self) -> int: ...
+
+
+class Rounds:
+    """The contenders, each with a new place for each round and the same certificates."""
+
+    def __init__(
+        self, setting: Setting, place: Place, raw: Callable[[str], Raw], rival: Rival | None
+    ) -> None:
         self._per_round = setting.sizes.one_by_one
         self._files = certificates.pem_files(setting.folder, setting.sizes.files)
-        self._rival = setting.rival
-        self._scratch = scratch
+        self._place = place
+        self._raw = raw
+        self._rival = rival
 
-    def _fresh(self, number: int, name: str) -> tuple[Path, list[Path], list[str]]:
+    def contenders(self, raw: str) -> dict[str, Contender]:
+        """Return them by name; `raw` is the name of the reference."""
+        found: dict[str, Contender] = {raw: self.raw, LEDGER: self.ledger, HANDLER: self.handler}
+        return found if self._rival is None else {**found, RIVAL: self.rival}
+
+    def _some_files(self, number: int) -> list[Path]:
         start = number * self._per_round % (len(self._files) - self._per_round + 1)
-        files = self._files[start : start + self._per_round]
-        return self._scratch / f"{name}-{number}.db", files, [str(uuid4()) for _ in files]
+        return self._files[start : start + self._per_round]
 
-    @staticmethod
-    def _pairs(files: list[Path], uuids: list[str]) -> list[tuple[Certificate, str]]:
+    def _pairs(self, number: int) -> list[tuple[Certificate, str]]:
         """Return what to register, to be taken off one by one: nobody keeps parsed certificates
         by the thousand, which the garbage collector would go through again and again.
         """
-        return list(zip(certificates.load(files), uuids, strict=True))
+        loaded = certificates.load(self._some_files(number))
+        return [(certificate, str(uuid4())) for certificate in loaded]
 
     def raw(self, number: int) -> Sample:
-        path, files, uuids = self._fresh(number, "raw")
-        pairs = self._pairs(files, uuids)
-        with RawRegistry(path) as registry:
+        pairs = self._pairs(number)
+        with self._place() as url, self._raw(url) as registry:
             with timed(len(pairs)) as sample:
                 while pairs:
                     registry.register(*pairs.pop())
@@ -53,9 +72,8 @@ class _Rounds:
         return sample
 
     def ledger(self, number: int) -> Sample:
-        path, files, uuids = self._fresh(number, "ledger")
-        pairs = self._pairs(files, uuids)
-        with Ledger(url_of(path)) as ledger:
+        pairs = self._pairs(number)
+        with self._place() as url, Ledger(url) as ledger:
             with timed(len(pairs)) as sample:
                 while pairs:
                     certificate, uuid = pairs.pop()
@@ -64,41 +82,45 @@ class _Rounds:
         return sample
 
     def handler(self, number: int) -> Sample:
-        path, files, uuids = self._fresh(number, "handler")
-        pairs = self._pairs(files, uuids)
-        with SyncDBHandler(url_of(path)) as handler, timed(len(pairs)) as sample:
+        pairs = self._pairs(number)
+        with self._place() as url, SyncDBHandler(url) as handler, timed(len(pairs)) as sample:
             while pairs:
                 assert handler.register_cert_in_db(*pairs.pop())
         return sample
 
     def rival(self, number: int) -> Sample:
         assert self._rival is not None
-        path, files, uuids = self._fresh(number, "rival")
-        self._rival.open(path)
-        sample = self._rival.measure("register", files=[str(file) for file in files], uuids=uuids)
-        self._rival.close()
+        files = self._some_files(number)
+        with self._place() as url:
+            self._rival.open(url)
+            sample = self._rival.measure(
+                "register",
+                files=[str(file) for file in files],
+                uuids=[str(uuid4()) for _ in files],
+            )
+            self._rival.close()
         return sample
 
 
 def run(setting: Setting) -> Result:
     with setting.scratch() as scratch:
-        rounds = _Rounds(setting, scratch)
-        contenders: dict[str, Contender] = {
-            RAW: rounds.raw,
-            LEDGER: rounds.ledger,
-            HANDLER: rounds.handler,
-        }
-        if setting.rival is not None:
-            contenders[RIVAL] = rounds.rival
-        samples = interleave(contenders, setting.rounds)
-    result = Result(
-        "register",
-        f"{setting.sizes.one_by_one:,} certificates registered one by one in a new database, a "
-        "commit each; parsed before",
-        samples,
-    )
+        rounds = Rounds(setting, files_in(scratch), _raw_sqlite, setting.rival)
+        samples = interleave(rounds.contenders(RAW), setting.rounds)
+    result = Result("register", what_is_measured(setting, "database"), samples)
     result.ratio("Ledger.issue, time / raw sqlite3", LEDGER, RAW, at_most(1.7))
     result.ratio("SyncDBHandler, time / raw sqlite3", HANDLER, RAW, at_most(1.7))
     result.ratio("tiny_ca, time / SyncDBHandler", RIVAL, HANDLER, at_least(2.5))
     result.ratio("tiny_ca, time / Ledger.issue", RIVAL, LEDGER, at_least(2.5))
     return result
+
+
+def what_is_measured(setting: Setting, place: str) -> str:
+    """Say what a round is."""
+    return (
+        f"{setting.sizes.one_by_one:,} certificates registered one by one in a new {place}, a "
+        "commit each; parsed before"
+    )
+
+
+def _raw_sqlite(url: str) -> RawRegistry:
+    return RawRegistry(Path(str(make_url(url).database)))

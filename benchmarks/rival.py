@@ -30,7 +30,7 @@ def install(folder: Path) -> Path:
     Raises `RivalMissing`.
     """
     minor = ".".join(map(str, sys.version_info[:2]))
-    place = folder / f"tiny_ca-{VERSION}-python{minor}"
+    place = folder / f"tiny_ca-{VERSION}-psycopg-python{minor}"
     python = place / "bin" / "python"
     if (place / "installed").exists():
         return python
@@ -38,7 +38,7 @@ def install(folder: Path) -> Path:
     constraints = ["-c", str(_CONSTRAINTS)] if _CONSTRAINTS.exists() else []
     for command in (
         [sys.executable, "-m", "venv", "--clear", str(place)],
-        [*pip, *constraints, f"tiny-ca=={VERSION}"],
+        [*pip, *constraints, f"tiny-ca=={VERSION}", "psycopg[binary]"],
         [str(python), "-c", "import tiny_ca.db.sync_db_manager"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -90,9 +90,9 @@ class Rival:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def open(self, file: Path, *, quiet: bool = False) -> None:
+    def open(self, url: str, *, quiet: bool = False) -> None:
         """Open or make a registry; `quiet` silences its logger, which it has not as shipped."""
-        self.tell("open", file=str(file), quiet=quiet)
+        self.tell("open", url=url, quiet=quiet)
 
     def close(self) -> None:
         """Close the registry."""

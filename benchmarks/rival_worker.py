@@ -5,10 +5,12 @@ Started by `rival`; it imports nothing of certledger.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +18,7 @@ from uuid import uuid4
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from tiny_ca.db.async_db_manager import AsyncDBHandler  # type: ignore[import-untyped]
 from tiny_ca.db.models import CertificateRecord  # type: ignore[import-untyped]
 from tiny_ca.db.sync_db_manager import SyncDBHandler  # type: ignore[import-untyped]
 
@@ -27,13 +30,13 @@ class Worker:
         self._handler: Any = None
         self._started = (0.0, 0.0)
 
-    def open(self, file: str, quiet: bool) -> dict[str, Any]:
+    def open(self, url: str, quiet: bool) -> dict[str, Any]:
         """Open or make a registry; `quiet` gives it a logger that prints nothing."""
         logger = None
         if quiet:
             logger = logging.getLogger("quiet")
             logger.setLevel(logging.CRITICAL)
-        self._handler = SyncDBHandler(f"sqlite:///{file}", logger)
+        self._handler = SyncDBHandler(url, logger)
         return {}
 
     def close(self) -> dict[str, Any]:
@@ -98,6 +101,50 @@ class Worker:
         for _ in range(times):
             assert self._handler.update_status_expired() == expected
         return self._times(times)
+
+    def register_async(self, url: str, files: list[str], uuids: list[str]) -> dict[str, Any]:
+        """Register certificates by its asynchronous handler, awaiting one after another."""
+        pairs = list(zip(_load(files), uuids, strict=True))
+
+        async def work(handler: Any) -> None:
+            while pairs:
+                assert await handler.register_cert_in_db(*pairs.pop())
+
+        return self._asynchronously(url, len(files), work)
+
+    def get_by_serial_async(self, url: str, serials: list[str]) -> dict[str, Any]:
+        """Look up serial numbers by its asynchronous handler, awaiting one after another."""
+        numbers = [int(serial) for serial in serials]
+
+        async def work(handler: Any) -> None:
+            for number in numbers:
+                assert await handler.get_by_serial(number) is not None
+
+        return self._asynchronously(url, len(numbers), work)
+
+    def list_all_async(self, url: str, times: int, limit: int) -> dict[str, Any]:
+        """List the newest by its asynchronous handler, several times."""
+
+        async def work(handler: Any) -> None:
+            for _ in range(times):
+                assert await handler.list_all(limit=limit)
+
+        return self._asynchronously(url, times, work)
+
+    def _asynchronously(
+        self, url: str, count: int, work: Callable[[Any], Awaitable[None]]
+    ) -> dict[str, Any]:
+        async def measure() -> dict[str, Any]:
+            handler = AsyncDBHandler(url.replace("sqlite:", "sqlite+aiosqlite:"))
+            await handler._db.init_db()  # noqa: SLF001 # as its own callers do
+            assert await handler.get_by_serial(0) is None  # opens the connection
+            self._start()
+            await work(handler)
+            times = self._times(count)
+            await handler._db.engine.dispose()  # noqa: SLF001 # as its own callers do
+            return times
+
+        return asyncio.run(measure())
 
     def _start(self) -> None:
         self._started = (time.perf_counter(), time.process_time())

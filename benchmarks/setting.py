@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.rival import Rival
@@ -23,6 +23,8 @@ class Setting:
     """On a real disk; what costs time to make is kept here."""
     rival: Rival | None = None
     """None where tiny_ca cannot be installed."""
+    servers: Mapping[str, str] = field(default_factory=dict)
+    """URLs by kind: postgresql, mariadb. Schemas and databases are made there, and dropped."""
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

@@ -67,20 +67,20 @@ def _rivals(
     rival: Rival, scratch: Path, due: list[Path], valid: list[Path]
 ) -> dict[str, Contender]:
     for name, files in (("due", due), ("valid", valid)):
-        rival.open(scratch / f"rival-{name}.db")
+        rival.open(url_of(scratch / f"rival-{name}.db"))
         rival.fill(files)
         rival.close()
 
     def sweep(number: int) -> Sample:
         file = scratch / f"rival-due-{number}.db"
         shutil.copyfile(scratch / "rival-due.db", file)
-        rival.open(file)
+        rival.open(url_of(file))
         sample = rival.measure("sweep", expected=len(due), times=1)
         rival.close()
         return sample
 
     def look(*, quiet: bool) -> Sample:
-        rival.open(scratch / "rival-valid.db", quiet=quiet)
+        rival.open(url_of(scratch / "rival-valid.db"), quiet=quiet)
         rival.measure("sweep", expected=0, times=1)
         sample = rival.measure("sweep", expected=0, times=REPEATS)
         rival.close()
