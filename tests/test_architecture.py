@@ -24,6 +24,7 @@ ALLOWED = {
     "db": {"errors", "eventstore", "projections", "ledger", "db"},
     "exporters": {"errors", "eventstore", "projections", "ledger", "exporters"},
     "importers": {"errors", "eventstore", "projections", "ledger", "importers"},
+    "migrations": {"errors", "eventstore", "projections", "migrations"},
     "__init__": {"errors", "eventstore", "projections", "ledger", "db"},
     "cli": {
         "errors",
@@ -33,6 +34,7 @@ ALLOWED = {
         "db",
         "exporters",
         "importers",
+        "migrations",
         "__init__",
         "cli",
     },

@@ -20,6 +20,7 @@ from certledger.cli import changes, checks, views
 from certledger.cli.check import check
 from certledger.cli.checkpoint import checkpoint, cosign
 from certledger.cli.crl import crl
+from certledger.cli.db import db
 from certledger.cli.demo import demo
 from certledger.cli.evidence import evidence
 from certledger.cli.export import export
@@ -37,7 +38,8 @@ PROGRAM: Final = "certledger"
 
 _EPILOG = """\b
 Exit codes: 0 done and clean; 1 refused, failed, or a check with findings;
-2 wrong usage, and for check, mirror check, drift and verify: could not run;
+2 wrong usage, and for check, mirror check, db current, drift and verify:
+  could not run;
 3 a CRL was signed although the certificates table contradicts the log.
 
 \b
@@ -193,6 +195,7 @@ for command in (
     checks.rebuild,
     checks.drift,
     verify,
+    db,
     views.status,
     demo,
 ):

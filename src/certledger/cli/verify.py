@@ -10,16 +10,19 @@ from typing import Final
 import click
 from rich.text import Text
 
-from certledger import Ledger
 from certledger.cli.failures import FAILED, CheckingCommand
 from certledger.cli.output import Listing, format_option, write
 from certledger.cli.session import Session, pass_session
 from certledger.cli.text import counted, safe, serial_fields, serial_text
 from certledger.cli.vkey import VKEY
 from certledger.errors import LogCorrupt, MalformedEvidence
+from certledger.eventstore.database import Database
+from certledger.eventstore.head import read_head
 from certledger.eventstore.tlog.keys import KeyKind, VerifierKey
 from certledger.eventstore.tlog.note import require_kind
 from certledger.eventstore.tlog.policy import Policy
+from certledger.projections.schema import require_readable
+from certledger.projections.verifying import verify as checks
 from certledger.projections.verifying.finding import Finding
 from certledger.projections.verifying.outside import Held, Outside
 
@@ -77,15 +80,17 @@ def verify(
 
     The log is held against its own rules (bytes, hashes, order), against the checkpoints that it
     holds, and against those from outside: only these show that the end of the log was cut off, or
-    all of it rewritten, by somebody who knows how. A finding is damage or a broken rule, a note is
+    all of it rewritten, by somebody who knows how. A registry whose tables are of an older version
+    is checked as it is. A finding is damage or a broken rule, a note is
     legal but worth knowing. Exits with 0 when there is no finding, 1 when there are some, 2 when it
     could not run.
     """
     outside = _outside(checkpoints, vkeys, policy, state)
     levels: Counter[str] = Counter()
-    with session.ledger() as ledger, session.terminal.bar("verifying") as bar:
-        size = _size(ledger)
-        found = bar.aside(ledger.verify(bar, outside=outside, jobs=jobs))
+    with session.database() as database, session.terminal.bar("verifying") as bar:
+        require_readable(database)
+        size = _size(database)
+        found = bar.aside(checks.verify(database, bar, outside=outside, jobs=jobs))
         write(FINDINGS, _counted(found, levels), form, session.terminal)
     if form == "table":
         entries = "the log" if size is None else counted(size, "entry", "entries")
@@ -143,9 +148,9 @@ def _policy(path: Path) -> Policy:
         raise click.BadParameter(str(error), param_hint="'--policy'") from error
 
 
-def _size(ledger: Ledger) -> int | None:
+def _size(database: Database) -> int | None:
     try:
-        return ledger.head().size
+        return database.read(read_head).size
     except LogCorrupt:
         return None  # a finding will say so
 

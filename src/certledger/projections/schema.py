@@ -81,7 +81,7 @@ def prepare(
         if not create:
             raise _nothing_in(database)
         database.write(lambda connection, _: _make_unless_made(connection, origin, clock))
-    found = database.read(lambda connection: _examine(connection, database))
+    found = database.read(lambda connection: look(connection, database))
     _refuse_newer(found)
     if found.schema != SCHEMA_VERSION:
         raise UpgradeNeeded(database, found.schema, SCHEMA_VERSION)
@@ -97,7 +97,7 @@ def examine(database: Database) -> Registry:
     """
     if not _peek(database, create=False):
         raise _nothing_in(database)
-    return database.read(lambda connection: _examine(connection, database))
+    return database.read(lambda connection: look(connection, database))
 
 
 def require_readable(database: Database) -> Registry:
@@ -114,7 +114,7 @@ def _peek(database: Database, *, create: bool) -> bool:
     """Tell whether there are tables of the log, by a look that creates and changes nothing."""
     path = database.file
     if path is None:
-        return database.read(lambda connection: _is_registry(_names(connection), database))
+        return database.read(lambda connection: _is_registry(table_names(connection), database))
     if not path.exists() or path.stat().st_size == 0:
         if not create:
             raise _nothing_in(database)
@@ -125,7 +125,7 @@ def _peek(database: Database, *, create: bool) -> bool:
         message = f"{database} is not an SQLite database; give another file"
         raise NotARegistry(message) from error
     if names is None:
-        return database.read(lambda connection: _is_registry(_names(connection), database))
+        return database.read(lambda connection: _is_registry(table_names(connection), database))
     return _is_registry(names, database)
 
 
@@ -133,7 +133,8 @@ def _nothing_in(database: Database) -> NotARegistry:
     return NotARegistry(f"{database}: there is no registry; make one with `certledger init`")
 
 
-def _names(connection: Connection) -> frozenset[str]:
+def table_names(connection: Connection) -> frozenset[str]:
+    """Return the names of all tables that there are."""
     return frozenset(inspect(connection).get_table_names())
 
 
@@ -168,7 +169,7 @@ def _is_registry(names: frozenset[str], database: Database) -> bool:
 def _make_unless_made(connection: Connection, origin: str, clock: Clock) -> None:
     with backend_of(connection).making(connection):
         # Another process may have been faster; here nobody else can be.
-        if log_head.name not in _names(connection):
+        if log_head.name not in table_names(connection):
             _make(connection, origin, clock)
 
 
@@ -189,8 +190,9 @@ def make_read_model(connection: Connection) -> None:
     read_metadata.create_all(connection)
 
 
-def _examine(connection: Connection, database: Database) -> Registry:
-    names = _names(connection)
+def look(connection: Connection, database: Database) -> Registry:
+    """Look at a registry of any version, in the caller's transaction. Raises as `examine`."""
+    names = table_names(connection)
     if not _is_registry(names, database):
         raise _nothing_in(database)
     # A head that is damaged otherwise is for `verify` to tell of.
@@ -213,7 +215,7 @@ def _refuse_newer(found: Registry) -> None:
 
 def versions(connection: Connection) -> dict[str, str]:
     """Return the versions of tables and projector that the database records, "" where none."""
-    return _versions(connection, _names(connection))
+    return _versions(connection, table_names(connection))
 
 
 def _versions(connection: Connection, names: frozenset[str]) -> dict[str, str]:

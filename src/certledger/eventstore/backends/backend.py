@@ -91,6 +91,11 @@ class Backend(ABC):
         for ddl in self.triggers.values():
             connection.exec_driver_sql(ddl)
 
+    def drop_trigger(self, connection: Connection, name: str, table: str) -> None:
+        """Remove a trigger of the registry's, in whatever state it is; none is no error."""
+        del table
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+
     @abstractmethod
     def stored_triggers(self, connection: Connection, tables: tuple[str, ...]) -> dict[str, str]:
         """Return the triggers on some tables, by name, in the words of `triggers`."""

@@ -122,6 +122,10 @@ class PostgreSql(Backend):
         )
         yield
 
+    def drop_trigger(self, connection: Connection, name: str, table: str) -> None:
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
+        connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
+
     def stored_triggers(self, connection: Connection, tables: tuple[str, ...]) -> dict[str, str]:
         stored = {}
         for name, table, kind, enabled, body in connection.execute(

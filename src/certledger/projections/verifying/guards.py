@@ -6,26 +6,22 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
-from certledger.eventstore.backends import backend_of
+from certledger.eventstore import guarding
 from certledger.eventstore.database import Database
-from certledger.eventstore.tables import LOG_TABLES
 from certledger.projections.verifying.finding import Finding
 from certledger.projections.verifying.stored import shown
 
 
 def check_triggers(connection: Connection) -> Iterator[Finding]:
     """See that the triggers which keep the log append-only are there, word for word."""
-    backend = backend_of(connection)
-    stored = backend.stored_triggers(connection, LOG_TABLES)
-    wanted = backend.triggers
-    for name, text in wanted.items():
-        if name not in stored:
-            message = f"the trigger {name} is missing: the log is open to changes"
-            yield Finding("finding", "trigger-missing", None, message)
-        elif stored[name].split() != text.split():
-            message = f"the trigger {name} is not the registry's: {shown(stored[name])}"
-            yield Finding("finding", "trigger-missing", None, message)
-    for name in sorted(set(stored) - set(wanted)):
+    triggers = guarding.check_triggers(connection)
+    for name in triggers.missing:
+        message = f"the trigger {name} is missing: the log is open to changes"
+        yield Finding("finding", "trigger-missing", None, message)
+    for name, words in triggers.changed.items():
+        message = f"the trigger {name} is not the registry's: {shown(words)}"
+        yield Finding("finding", "trigger-missing", None, message)
+    for name in triggers.unknown:
         message = f"the trigger {shown(name)} on the log is not the registry's"
         yield Finding("note", "trigger-unknown", None, message)
 

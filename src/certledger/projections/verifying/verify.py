@@ -30,6 +30,7 @@ from certledger.projections.verifying.places import (
     read_places,
     stream_index,
 )
+from certledger.projections.verifying.state import check_state
 from certledger.projections.verifying.stored import Extent, entry_pages, read_extent
 from certledger.projections.verifying.streams import StreamCheck
 from certledger.projections.verifying.tables import TablesCheck
@@ -131,6 +132,7 @@ class _Run:
             wanted_sizes(connection, self._outside),
             last_number(connection),
             [
+                *check_state(connection, self._database),
                 *check_triggers(connection),
                 *check_durability(self._database, connection),
                 *check_values(extent, connection.dialect),
