@@ -51,7 +51,7 @@ class DatabaseManager:
 
     def _use(self, ledger: AsyncLedger) -> None:
         self._ledger = ledger
-        self._engine = OnFirstUse(lambda: make_async_engine(ledger.database, self._be_open))
+        self._engine = OnFirstUse(lambda: make_async_engine(ledger))
         self._sessions = OnFirstUse(
             lambda: async_sessionmaker(self.engine, expire_on_commit=False, class_=AsyncSession)
         )
@@ -90,10 +90,6 @@ class DatabaseManager:
 
     def _init(self) -> None:
         create_callers_tables(self._ledger.blocking().database)
-
-    async def _be_open(self) -> None:
-        if not self._ledger.is_open:
-            await self.init_db()
 
 
 class AsyncDBHandler(Threaded[SyncDBHandler], BaseDB):

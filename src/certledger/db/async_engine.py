@@ -2,45 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import threading
 from typing import Any
 
 from sqlalchemy import NullPool, PoolProxiedConnection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_
 
+from certledger.async_ledger import AsyncLedger
 from certledger.errors import InvalidValue
 from certledger.eventstore.database import Database
 from certledger.eventstore.urls import async_url
+from certledger.first_use import OnFirstUse
 
 
-def make_async_engine(database: Database, be_open: Callable[[], Awaitable[object]]) -> AsyncEngine:
-    """Return an engine whose connections are set up as the database's own are.
+def make_async_engine(ledger: AsyncLedger) -> AsyncEngine:
+    """Return an engine on the database of a registry, with connections set up as the registry's.
 
-    It keeps no connection, as one belongs to the event loop that it was opened on. `be_open` is
-    awaited before each connection: it opens the registry where that is not open.
+    It keeps no connection, as one belongs to the event loop that it was opened on. Where the
+    registry is not open, a connection opens it first.
 
     Raises `InvalidValue` where the driver is missing.
     """
-    url = async_url(database.engine.url)
+    database = ledger.database
     try:
-        engine = create_async_engine(url, poolclass=NullPool)
+        engine = create_async_engine(async_url(database.engine.url), poolclass=NullPool)
     except ImportError as error:
         message = (
             f"sessions need the package {error.name}, which is not installed: "
             "pip install certledger[async]"
         )
         raise InvalidValue(message) from error
-
-    def connect(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> None:
-        await_(be_open())
-        if database.in_memory:
-            # sqlite3.connect() returns what this returns.
-            options["factory"] = lambda *_args, **_options: _Lent(database.engine.raw_connection())
-
-    event.listen(engine.sync_engine, "do_connect", connect)
     database.set_up_sessions(engine.sync_engine)
+    event.listen(engine.sync_engine, "do_connect", _Connect(engine, ledger))
     return engine
+
+
+class _Connect:
+    """What comes before each connection of an engine."""
+
+    def __init__(self, engine: AsyncEngine, ledger: AsyncLedger) -> None:
+        self._ledger = ledger
+        self._first = _FirstConnection(engine)
+
+    def __call__(
+        self, _dialect: object, _record: object, _arguments: object, options: dict[str, Any]
+    ) -> None:
+        if not (self._is_ready or self._first.is_being_made_here):
+            await_(self._ledger.threads.jobs.run(self._get_ready))
+        if self._ledger.database.in_memory:
+            options["factory"] = self._lend
+
+    @property
+    def _is_ready(self) -> bool:
+        return self._ledger.is_open and self._first.made.is_made
+
+    def _get_ready(self) -> None:
+        self._ledger.blocking()
+        self._first.made()
+
+    def _lend(self, *_arguments: object, **_options: object) -> _Lent:
+        """Return what `sqlite3.connect` is to return."""
+        return _Lent(self._ledger.database)
+
+
+class _FirstConnection:
+    """The first connection of an engine, on an event loop of its own.
+
+    SQLAlchemy then asks the database what it can do, under a lock of the event loop: tasks of
+    several loops must not be the first at once.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.made = OnFirstUse(self._make)
+        self._engine = engine
+        self._thread: int | None = None
+
+    @property
+    def is_being_made_here(self) -> bool:
+        return self._thread == threading.get_ident()
+
+    def _make(self) -> None:
+        self._thread = threading.get_ident()
+        try:
+            asyncio.run(self._connect())
+        finally:
+            self._thread = None
+
+    async def _connect(self) -> None:
+        async with self._engine.connect():
+            pass
 
 
 class _Lent:
@@ -50,9 +102,9 @@ class _Lent:
     no event loop.
     """
 
-    def __init__(self, lent: PoolProxiedConnection) -> None:
-        self._lent = lent
-        self._connection: Any = lent.dbapi_connection
+    def __init__(self, database: Database) -> None:
+        self._lent: PoolProxiedConnection = database.engine.raw_connection()
+        self._connection: Any = self._lent.dbapi_connection
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
