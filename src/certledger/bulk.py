@@ -125,6 +125,7 @@ def _issue_batch(
     actor: Actor,
 ) -> tuple[list[Outcome], list[str]]:
     unit = UnitOfWork(connection, context)
+    unit.expect([Issue(item.data) for item in batch if isinstance(item, _Parsed)])
     outcomes = []
     for item in batch:
         if isinstance(item, Outcome):
@@ -182,6 +183,8 @@ def _expire_batch(
     actor: Actor,
 ) -> tuple[int, list[str]]:
     unit = UnitOfWork(connection, context)
+    stated = map(_stated_serial, candidates)
+    unit.expect([Expire(serial) for serial in stated if serial is not None])
     strays: list[str] = []
     count = 0
     for candidate, event_id in zip(candidates, ids, strict=True):
@@ -200,12 +203,17 @@ def _expire_batch(
     return count, strays + unit.finish()
 
 
+def _stated_serial(candidate: Due) -> int | None:
+    text = candidate.serial_number
+    return int(text) if isinstance(text, str) and _DECIMAL.fullmatch(text) else None
+
+
 def _present_serial(unit: UnitOfWork, connection: Connection, candidate: Due) -> int | None:
     """Return the serial number of the present certificate that a row is of, by its own words or
     else by its id; None where there is none.
     """
-    text = candidate.serial_number
-    if isinstance(text, str) and _DECIMAL.fullmatch(text) and unit.state(int(text)).present:
-        return int(text)
+    stated = _stated_serial(candidate)
+    if stated is not None and unit.state(stated).present:
+        return stated
     row = row_by_log(connection, candidate.id)
     return None if row is None else int(row["serial_number"])

@@ -281,6 +281,7 @@ class Ledger(LedgerReader):
             wanted = command(unit, found)
             if found is not None and command_id is not None:
                 return repeat(found, wanted, command_id), []
+            unit.expect([wanted])
             event = unit.execute(wanted, event_id, actor)
             return event, unit.finish()
 

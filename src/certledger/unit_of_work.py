@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -71,6 +71,8 @@ class UnitOfWork:
         self.tail = Tail(connection, context.clock, allow_clock_behind=context.allow_clock_behind)
         self._states: dict[int, State] = {}
         self._changes: list[Change] = []
+        self._holders: dict[str, list[str]] = {}
+        """uuid to the streams that the log had with it, as far as it was asked."""
         self._given: dict[str, int] = {}
         """uuid to the serial number that was given it here last."""
         self._notes: list[str] = []
@@ -81,6 +83,14 @@ class UnitOfWork:
         if state is None:
             state = self._states[serial] = fold(self.tail.stream(stream_of(serial)))
         return state
+
+    def expect(self, commands: Sequence[Command]) -> None:
+        """Read at once all that the commands will be decided on, rather than one by one."""
+        uuids = [command.data.uuid for command in commands if isinstance(command, Issue)]
+        self._holders |= self.tail.learn(
+            [stream_of(command.serial) for command in commands],
+            [uuid for uuid in uuids if uuid is not None and uuid not in self._holders],
+        )
 
     def execute(self, command: Command, event_id: str, actor: Actor) -> Event:
         """Decide a command and append the event that it causes.
@@ -104,7 +114,9 @@ class UnitOfWork:
         """Return the serial number of the present certificate with a uuid, None where there is
         none. Decided on the log: the table's uuids may have been edited.
         """
-        subjects = subjects_with_uuid(self._connection, uuid)
+        subjects = self._holders.get(uuid)
+        if subjects is None:
+            subjects = self._holders[uuid] = subjects_with_uuid(self._connection, uuid)
         serials = [int(subject.partition("/")[2]) for subject in subjects]
         if uuid in self._given:
             serials.append(self._given[uuid])

@@ -14,6 +14,7 @@ from certledger.eventstore.actor import Actor
 from certledger.eventstore.event import Event, make_event, sequence_text
 from certledger.eventstore.events import EventData
 from certledger.eventstore.head import frontier_of, grow_head, lock_head
+from certledger.eventstore.known import read_known
 from certledger.eventstore.merkle import Frontier, leaf_hash
 from certledger.eventstore.reader import read_stream, stream_version
 from certledger.eventstore.statement import Statement
@@ -80,13 +81,29 @@ class Tail:
         """The next position."""
         return self._frontier.size
 
+    def learn(self, subjects: Sequence[str], uuids: Sequence[str]) -> Mapping[str, list[str]]:
+        """Read streams ahead, as many of them are to be decided on.
+
+        Returns each uuid with the streams in which a certificate was ever issued with it, those
+        appended here left out.
+        """
+        new = [subject for subject in subjects if subject not in self._streams]
+        known = read_known(self._connection, new, uuids)
+        for subject, events in known.streams.items():
+            self._remember(subject, events)
+        return known.holders
+
     def stream(self, subject: str) -> list[Event]:
         """Return the events of a stream, those appended here included."""
         events = self._streams.get(subject)
         if events is None:
-            events = read_stream(self._connection, subject) + self._unflushed.get(subject, [])
-            self._streams[subject] = events
-            self._versions[subject] = len(events)
+            events = self._remember(subject, read_stream(self._connection, subject))
+        return events
+
+    def _remember(self, subject: str, stored: list[Event]) -> list[Event]:
+        events = stored + self._unflushed.get(subject, [])
+        self._streams[subject] = events
+        self._versions[subject] = len(events)
         return events
 
     def version(self, subject: str) -> int:

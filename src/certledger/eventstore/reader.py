@@ -138,14 +138,19 @@ def read_stream(connection: Connection, subject: str) -> list[Event]:
 
     Raises `LogCorrupt` for an entry that was changed, or that belongs to another stream.
     """
-    events = []
-    for seq, hashes, entry in _STREAM.rows(connection, subject=subject):
-        event = open_entry(seq, hashes, entry)
-        if event.subject != subject:
-            message = f"its column says {subject}, its bytes say {event.subject}"
-            raise LogCorrupt(message, seq)
-        events.append(event)
-    return events
+    return [stream_entry(subject, *row) for row in _STREAM.rows(connection, subject=subject)]
+
+
+def stream_entry(subject: str, seq: int, hashes: bytes, entry: bytes | None) -> Event:
+    """Read an entry as `open_entry` does, of the stream that its column names.
+
+    Raises `LogCorrupt`, also for an entry that belongs to another stream.
+    """
+    event = open_entry(seq, hashes, entry)
+    if event.subject != subject:
+        message = f"its column says {subject}, its bytes say {event.subject}"
+        raise LogCorrupt(message, seq)
+    return event
 
 
 def stream_version(connection: Connection, subject: str) -> int:

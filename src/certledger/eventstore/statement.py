@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.sql import ClauseElement, Select
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.types import TypeEngine
 
 from certledger.errors import UnreadableValue
@@ -41,7 +42,7 @@ class _Plan:
             if (writer := writer_of(compiled.binds[name].type, dialect)) is not None
         ]
         self._pick = _picker(self._names)
-        columns = clause.selected_columns if isinstance(clause, Select) else ()
+        columns = clause.selected_columns if isinstance(clause, SelectBase) else ()
         self._results = [
             (at, reader)
             for at, column in enumerate(columns)
@@ -93,6 +94,10 @@ def _reader(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:
     return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
+_MANY: Final = 2
+"""From how many runs on it pays to send them together."""
+
+
 class Statement:
     """A Core statement; its `bindparam`s are given by name at each run."""
 
@@ -134,8 +139,8 @@ class Statement:
 
     def run_many(self, connection: Connection, batch: Sequence[Mapping[str, Any]]) -> int:
         """Run a change for each set of values and return how many rows were touched in all."""
-        if not batch:
-            return 0
+        if len(batch) < _MANY:
+            return sum(self.run(connection, **values) for values in batch)
         plan = self._plan(connection)
         cursor = connection.connection.cursor()
         try:

@@ -19,12 +19,11 @@ from certledger.eventstore.statement import Statement
 from certledger.projections.models import CERTIFICATES
 from certledger.projections.rows import (
     DELETE_RETIRED,
-    HOLDERS,
-    INSERT,
     INSERT_RETIRED,
     Row,
     certificate_row,
     has_row,
+    insert_free,
     retired_row,
     row_by_log,
     set_rows,
@@ -51,6 +50,7 @@ _CHANGE: Final = Statement(
         revocation_reason=bindparam("new_reason"),
     )
 )
+_SAME: Final = Statement(select(CERTIFICATES.c.id).where(_AS_THE_LOG_LEFT_IT))
 _DELETE: Final = Statement(delete(CERTIFICATES).where(_AS_THE_LOG_LEFT_IT))
 
 
@@ -69,15 +69,16 @@ def project(connection: Connection, changes: Sequence[Change]) -> list[str]:
     Returns what was found to contradict the log, and was mended, in words.
     """
     notes = _retire(connection, changes)
-    inserts: list[Row] = []
+    inserts: list[tuple[Row, State, State]] = []
     mends: list[tuple[State, State]] = []
     for before, after in _by_serial(changes):
         old, new = certificate_row(before), certificate_row(after)
-        if old is None and new is not None and _is_free(connection, new):
-            inserts.append(new)
+        if old is None and new is not None:
+            inserts.append((new, before, after))
         elif not _set_in_place(connection, old, new):
             mends.append((before, after))
-    INSERT.run_many(connection, inserts)
+    if not insert_free(connection, [row for row, _, _ in inserts]):
+        mends += [(old, new) for row, old, new in inserts if not _is_there(connection, row)]
     for before, after in mends:
         notes += _mend(connection, before, after)
     return notes
@@ -94,10 +95,10 @@ def _by_serial(changes: Sequence[Change]) -> list[tuple[State, State]]:
     return list(steps.values())
 
 
-def _is_free(connection: Connection, new: Row) -> bool:
-    """Tell whether no row holds the id, serial number or uuid of a new one."""
-    keys = {name: new[name] for name in ("id", "serial_number", "uuid")}
-    return not HOLDERS.rows(connection, **keys)
+def _is_there(connection: Connection, row: Row) -> bool:
+    """Tell whether there is a row that is in every column as wanted."""
+    expected = {f"old_{name}": value for name, value in row.items()}
+    return bool(_SAME.rows(connection, at_id=row["id"], **expected))
 
 
 def _set_in_place(connection: Connection, old: Row | None, new: Row | None) -> bool:

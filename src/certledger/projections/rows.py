@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import BindParameter, Connection, Insert, bindparam, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from certledger.eventstore.backends import backend_of
 from certledger.eventstore.event import Event
 from certledger.eventstore.events import Issued
 from certledger.eventstore.lifecycle import Phase, State, fold
@@ -22,6 +24,7 @@ Row = dict[str, Any]
 INSERT: Final = Statement(
     CERTIFICATES.insert().values({column.name: bindparam(column.name) for column in CERTIFICATES.c})
 )
+_INSERT_FREE: Final = Statement(lambda dialect: _insert_free(dialect.name))
 _DELETE: Final = Statement(delete(CERTIFICATES).where(CERTIFICATES.c.id == bindparam("at_id")))
 # Only of a value that must change: a foreign key of a caller's may point at the serial number.
 _FREE_SERIAL: Final = Statement(
@@ -95,6 +98,27 @@ def retired_row(before: State, deleted: Event) -> Row:
         "revocation_reason": revoked.reason_code if revoked else None,
         "not_valid_after": naive_utc(before.certificate.not_valid_after),
     }
+
+
+def _insert_free(dialect: str) -> Insert:
+    values: dict[str, BindParameter[Any]] = {c.name: bindparam(c.name) for c in CERTIFICATES.c}
+    match dialect:
+        case "sqlite":
+            return sqlite.insert(CERTIFICATES).values(values).on_conflict_do_nothing()
+        case "postgresql":
+            return postgresql.insert(CERTIFICATES).values(values).on_conflict_do_nothing()
+    # MariaDB's INSERT IGNORE would also cut values short that are too long.
+    return CERTIFICATES.insert().values(values)
+
+
+def insert_free(connection: Connection, rows: Sequence[Row]) -> bool:
+    """Insert new rows; tell whether all of them could be, with no others in their way."""
+    try:
+        return _INSERT_FREE.run_many(connection, rows) == len(rows)
+    except connection.dialect.loaded_dbapi.Error as error:
+        if not backend_of(connection).is_duplicate(error):
+            raise
+        return False
 
 
 def has_row(connection: Connection, row: Row) -> bool:

@@ -76,6 +76,13 @@ class Backend(ABC):
         has no meaning of its own.
         """
 
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Tell whether an INSERT was refused, and nothing but it undone, as a row with a unique
+        value of its exists. False where it says so by itself (`ON CONFLICT DO NOTHING`).
+        """
+        del error
+        return False
+
     def text_of(self, error: BaseException) -> str:
         """Return the message of the driver's error, without codes and context."""
         return str(error)

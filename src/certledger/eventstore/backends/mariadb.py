@@ -25,6 +25,7 @@ _TRANSIENT: Final = frozenset(
 _LOST: Final = frozenset({1053, 1927, 2002, 2003, 2006, 2013, 2055})
 _DENIED: Final = frozenset({1044, 1142, 1143, 1227, 1290, 1792, 1836})
 _NO_DATABASE: Final = frozenset({1046, 1049})
+_DUPLICATE: Final = 1062
 _SIGNALLED: Final = 1644
 
 _SQL_MODE: Final = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
@@ -92,6 +93,9 @@ class MariaDb(Backend):
         if self.is_lost(error):
             return StorageUnavailable(f"{database}: {self.text_of(error)}")
         return None
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        return _code(error) == _DUPLICATE
 
     def text_of(self, error: BaseException) -> str:
         return str(error.args[1]) if len(error.args) > 1 else str(error)
