@@ -242,7 +242,7 @@ class UpgradeNeeded(StorageError):
         self.known = known
         super().__init__(
             f"the registry's schema is {found}, this version of certledger uses {known}; "
-            f"upgrade the tables with `certledger --db {database} db upgrade`"
+            f"upgrade the tables with `certledger --db '{database}' db upgrade`"
         )
 
 
@@ -255,7 +255,7 @@ class IncompleteCopy(StorageError):
         self.wanted = wanted
         super().__init__(
             f"{database} is an unfinished copy of {origin}: {present} of {wanted} entries are "
-            f"there; finish it with `certledger copy SRC {database}`"
+            f"there; finish it with `certledger copy SRC '{database}'`"
         )
 
 

@@ -183,6 +183,12 @@ def test_the_members_of_show_and_status_are_those_of_their_tables(edited: str) -
     assert status == names(section(text_of("cli"), "`status`"))
 
 
+@pytest.mark.parametrize("command", ["db current", "db upgrade"])
+def test_the_members_of_db_are_those_of_its_tables(command: str, edited: str) -> None:
+    members = list(json.loads(output(edited, *command.split(), "--format", "json")))
+    assert members == names(section(text_of("cli"), f"`{command}`"))
+
+
 def test_every_kind_of_finding_is_in_the_reference() -> None:
     documented = {
         (row[1], row[0])

@@ -79,7 +79,7 @@ def test_an_unfinished_copy_is_refused_with_what_is_there_and_what_to_do(
         Ledger(url)
     assert str(refused.value) == (
         f"{url} is an unfinished copy of ca.example.org/source: 3 of 20 entries are there; "
-        f"finish it with `certledger copy SRC {url}`"
+        f"finish it with `certledger copy SRC '{url}'`"
     )
     assert (refused.value.origin, refused.value.present, refused.value.wanted) == (
         MARK.origin,

@@ -13,7 +13,7 @@ from certledger.cli.session import Session, pass_session
 from certledger.cli.text import iso
 from certledger.eventstore.tables import SCHEMA_VERSION, SCHEMA_VERSIONS
 from certledger.projections.copy_mark import CopyMark
-from certledger.projections.schema import Registry, examine
+from certledger.projections.schema import Registry, examine, mark_of
 
 if TYPE_CHECKING:
     from certledger.migrations.steps import Step
@@ -35,12 +35,14 @@ def current(session: Session, form: str) -> None:
     """
     with session.database() as database:
         found = examine(database)
-        steps = _steps_after(found.schema)
-        if form == "json":
-            write_object(_fields(str(database), found, steps))
-        else:
-            for label, value in _pairs(str(database), found, steps):
-                session.terminal.say(f"{label:<14}{value}")
+        mark = database.read(lambda connection: mark_of(connection, found))
+        name = str(database)
+    steps = _steps_after(found.schema)
+    if form == "json":
+        write_object(_fields(name, found, mark, steps))
+    else:
+        for label, value in _pairs(name, found, mark, steps):
+            session.terminal.say(f"{label:<14}{value}")
     if found.schema != SCHEMA_VERSION:
         click.get_current_context().exit(FAILED)
 
@@ -93,7 +95,9 @@ def _steps_after(version: str) -> tuple[Step, ...]:
     return steps_after(version)
 
 
-def _fields(url: str, found: Registry, steps: tuple[Step, ...]) -> dict[str, object]:
+def _fields(
+    url: str, found: Registry, mark: CopyMark | None, steps: tuple[Step, ...]
+) -> dict[str, object]:
     return {
         "url": url,
         "format": found.format,
@@ -101,7 +105,7 @@ def _fields(url: str, found: Registry, steps: tuple[Step, ...]) -> dict[str, obj
         "projector": found.projector,
         "newest": SCHEMA_VERSION,
         "steps": [{"version": step.version, "what": step.what} for step in steps],
-        "copy": None if found.copy is None else _copy_fields(found.copy),
+        "copy": None if mark is None else _copy_fields(mark),
     }
 
 
@@ -114,16 +118,18 @@ def _copy_fields(mark: CopyMark) -> dict[str, object]:
     }
 
 
-def _pairs(url: str, found: Registry, steps: tuple[Step, ...]) -> Iterator[tuple[str, str]]:
+def _pairs(
+    url: str, found: Registry, mark: CopyMark | None, steps: tuple[Step, ...]
+) -> Iterator[tuple[str, str]]:
     yield "registry", url
     yield "schema", found.schema
     yield "format", str(found.format)
-    if found.copy is not None and found.copy.finished_at is None:
-        yield "copy", f"unfinished, of {found.copy.origin}: go on with `certledger copy`"
+    if mark is not None and mark.finished_at is None:
+        yield "copy", f"unfinished, of {mark.origin}: go on with `certledger copy`"
     for step in steps:
         yield f"to {step.version}", step.what
     if steps:
-        yield "to do", f"`certledger --db {url} db upgrade`"
+        yield "to do", f"`certledger --db '{url}' db upgrade`"
     elif found.schema != SCHEMA_VERSION:
         yield "to do", f"upgrade certledger: this version knows the schema {SCHEMA_VERSION}"
     else:

@@ -62,8 +62,8 @@ class Registry:
     """The version of the tables; where none is recorded, what they look like."""
     projector: str
     """The version that made the read model, "" where none is recorded."""
-    copy: CopyMark | None
-    """Where it is a copy, and of a known schema."""
+    marked: bool
+    """Whether there is the table for the mark of a copy."""
 
 
 def prepare(
@@ -81,13 +81,7 @@ def prepare(
         if not create:
             raise _nothing_in(database)
         database.write(lambda connection, _: _make_unless_made(connection, origin, clock))
-    found = database.read(lambda connection: look(connection, database))
-    _refuse_newer(found)
-    if found.schema != SCHEMA_VERSION:
-        raise UpgradeNeeded(database, found.schema, SCHEMA_VERSION)
-    if found.copy is not None and found.copy.finished_at is None and not copying:
-        present = database.read(read_head).size
-        raise IncompleteCopy(database, found.copy.origin, present, found.copy.size)
+    database.read(lambda connection: _require_usable(connection, database, copying=copying))
 
 
 def examine(database: Database) -> Registry:
@@ -200,8 +194,26 @@ def look(connection: Connection, database: Database) -> Registry:
     recorded = _versions(connection, names)
     marked = log_copy.name in names
     schema = recorded["schema"] or SCHEMA_VERSIONS[-1 if marked else 0]
-    mark = read_mark(connection) if marked and schema in SCHEMA_VERSIONS else None
-    return Registry(log_format, schema, recorded["projector"], mark)
+    return Registry(log_format, schema, recorded["projector"], marked)
+
+
+def _require_usable(connection: Connection, database: Database, *, copying: bool) -> None:
+    found = look(connection, database)
+    _refuse_newer(found)
+    if found.schema != SCHEMA_VERSION:
+        raise UpgradeNeeded(database, found.schema, SCHEMA_VERSION)
+    mark = mark_of(connection, found)
+    if mark is not None and mark.finished_at is None and not copying:
+        raise IncompleteCopy(database, mark.origin, read_head(connection).size, mark.size)
+
+
+def mark_of(connection: Connection, found: Registry) -> CopyMark | None:
+    """Return the mark of a registry that is a copy, None where it is none or too old to be one.
+
+    Raises `UnreadableValue` for a mark that somebody edited.
+    """
+    known = found.schema in SCHEMA_VERSIONS
+    return read_mark(connection) if found.marked and known else None
 
 
 def _refuse_newer(found: Registry) -> None:
@@ -226,6 +238,7 @@ def _versions(connection: Connection, names: frozenset[str]) -> dict[str, str]:
         else []
     )
     return {
-        "schema": str(schema[0][0]) if schema else "",
+        # Of several rows, which only somebody else can have written, the newest counts.
+        "schema": max((str(version) for (version,) in schema), default=""),
         "projector": str(projector[0][0]) if projector else "",
     }
