@@ -212,7 +212,7 @@ class LedgerReader:
                 retired=queries.count_retired(connection),
                 size_bytes=size_of(self.file),
                 versions={"format": str(head.format), **versions(connection)},
-                warnings=self.database.backend.weaknesses(connection),
+                warnings=[str(each) for each in self.database.backend.weaknesses(connection)],
             )
 
         return self.database.read(work)

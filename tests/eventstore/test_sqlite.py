@@ -168,14 +168,14 @@ def test_settings_are_read_back_and_what_is_weak_is_told(url: str) -> None:
     def weaken(setting: str) -> list[str]:
         with database.connect_alone() as connection:
             connection.connection.cursor().execute(f"PRAGMA {setting}")
-            return database.backend.weaknesses(connection)
+            return [str(each) for each in database.backend.weaknesses(connection)]
 
     assert database.read(database.backend.weaknesses) == []
     assert weaken("synchronous=NORMAL")[0].startswith("synchronous is 1 instead of 2")
     assert weaken("foreign_keys=OFF")[0].startswith("foreign_keys is 0 instead of 1")
     database.close()
     memory = Database("sqlite://")
-    assert "lives in memory" in memory.read(memory.backend.weaknesses)[0]
+    assert "lives in memory" in memory.read(memory.backend.weaknesses)[0].message
     memory.close()
 
 

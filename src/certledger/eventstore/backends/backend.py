@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL
 
 from certledger.errors import StorageError
+from certledger.eventstore.symptom import Symptom
 
 
 class Mode(Enum):
@@ -108,8 +109,8 @@ class Backend(ABC):
         """Return the triggers on some tables, by name, in the words of `triggers`."""
 
     @abstractmethod
-    def weaknesses(self, connection: Connection) -> list[str]:
-        """Say which settings of a connection weaken durability, each with what to do."""
+    def weaknesses(self, connection: Connection) -> list[Symptom]:
+        """Say which settings of a connection weaken durability, each with what mends it."""
 
     @contextmanager
     def values_as_stored(self, connection: Connection) -> Iterator[None]:

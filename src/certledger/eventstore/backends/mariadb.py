@@ -11,6 +11,8 @@ from sqlalchemy.engine import URL
 
 from certledger.errors import NotARegistry, ReadOnlyRegistry, StorageError, StorageUnavailable
 from certledger.eventstore.backends.backend import Backend, Mode, on_begin
+from certledger.eventstore.durability.mariadb import REDO_LOG, SETTINGS, symptoms_of_settings
+from certledger.eventstore.symptom import Symptom
 from certledger.eventstore.triggers.mariadb import TRIGGERS, trigger
 
 _TRANSIENT: Final = frozenset(
@@ -36,6 +38,11 @@ _TRIGGERS_OF: Final = text(
     WHERE event_object_schema = database() AND event_object_table IN :tables
     """
 ).bindparams(bindparam("tables", expanding=True))
+
+_SETTINGS: Final = text("SHOW VARIABLES WHERE Variable_name IN :names").bindparams(
+    bindparam("names", expanding=True)
+)
+_STATUS: Final = text("SHOW GLOBAL STATUS WHERE Variable_name = :name")
 
 
 class MariaDb(Backend):
@@ -117,15 +124,10 @@ class MariaDb(Backend):
             for name, timing, verb, table, body in found
         }
 
-    def weaknesses(self, connection: Connection) -> list[str]:
-        flush = connection.execute(text("SELECT @@innodb_flush_log_at_trx_commit")).scalar()
-        if flush == 1:
-            return []
-        weakness = (
-            f"innodb_flush_log_at_trx_commit is {flush}: a crash of the server can lose "
-            "acknowledged changes; set it to 1"
-        )
-        return [weakness]
+    def weaknesses(self, connection: Connection) -> list[Symptom]:
+        found = dict(connection.execute(_SETTINGS, {"names": list(SETTINGS)}).tuples().all())
+        found.update(connection.execute(_STATUS, {"name": REDO_LOG}).tuples().all())
+        return list(symptoms_of_settings(found))
 
 
 _LEVEL: Final = "certledger isolation"

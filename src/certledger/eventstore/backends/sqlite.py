@@ -21,10 +21,9 @@ from certledger.errors import (
 )
 from certledger.eventstore.backends import sqlite_files
 from certledger.eventstore.backends.backend import Backend, Mode, on_begin
+from certledger.eventstore.durability.sqlite import DURABLE, symptoms_of_settings
+from certledger.eventstore.symptom import Symptom
 from certledger.eventstore.triggers.sqlite import TRIGGERS
-
-DURABLE: Final = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-"""What `PRAGMA` must read back on every connection to a file; synchronous 2 is FULL."""
 
 _SET_UP: Final = {"journal_mode": "WAL", "synchronous": "FULL", "foreign_keys": "ON"}
 _TRANSIENT: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -51,7 +50,9 @@ class SetUp:
         try:
             cursor.execute(f"PRAGMA busy_timeout={self._wait_ms}")
             for name, value in _SET_UP.items():
-                cursor.execute(f"PRAGMA {name}={value}")
+                # The mode is the file's, which nobody changes who opens it for reading only.
+                if self._durable or name != "journal_mode":
+                    cursor.execute(f"PRAGMA {name}={value}")
             if self._durable:
                 _check_durable(cursor)
         finally:
@@ -162,20 +163,13 @@ class Sqlite(Backend):
         )
         return {name: str(sql) for name, table, sql in found if str(table).lower() in tables}
 
-    def weaknesses(self, connection: Connection) -> list[str]:
+    def weaknesses(self, connection: Connection) -> list[Symptom]:
         found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in DURABLE}
-        if found["journal_mode"] == "memory":
-            return ["the registry lives in memory and ends with the process: give a file"]
-        if _is_wal_file(connection):
+        if found["journal_mode"] != "memory" and _is_wal_file(connection):
             # On read-only ground the file is opened as unchanging, and SQLite then tells another
             # mode.
             found["journal_mode"] = DURABLE["journal_mode"]
-        return [
-            f"{name} is {found[name]!r} instead of {wanted!r}: open the file where it can be "
-            "written"
-            for name, wanted in DURABLE.items()
-            if found[name] != wanted
-        ]
+        return list(symptoms_of_settings(found))
 
     @contextmanager
     def values_as_stored(self, connection: Connection) -> Iterator[None]:

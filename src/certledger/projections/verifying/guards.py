@@ -35,4 +35,4 @@ def check_durability(database: Database, connection: Connection) -> Iterator[Fin
     if database.in_memory:
         return
     for weakness in database.backend.weaknesses(connection):
-        yield Finding("finding", "durability", None, weakness)
+        yield Finding("finding", "durability", None, str(weakness))
