@@ -1,4 +1,4 @@
-"""What a log's order, its streams and the lifecycle demand of the next entry of a file."""
+"""What the streams of a log and the lifecycle demand of the next entry of a file."""
 
 from __future__ import annotations
 
@@ -23,10 +23,8 @@ class History:
     The rules are those that appending keeps.
     """
 
-    def __init__(self, connection: Connection, origin: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._origin = origin
-        self.last: Event | None = None
         self.begin_batch()
 
     def begin_batch(self) -> None:
@@ -41,7 +39,6 @@ class History:
 
         Raises a `LedgerError` that says what is wrong.
         """
-        self._check_place(event)
         self._check_stream(event)
         if event.id in self._ids or find_entry(self._connection, event.id) is not None:
             message = f"its id {event.id} was an earlier entry's"
@@ -49,20 +46,7 @@ class History:
         change = self._change(event)
         self._versions[event.subject] = event.streamversion + 1
         self._ids.add(event.id)
-        self.last = event
         return change
-
-    def _check_place(self, event: Event) -> None:
-        if event.source != self._origin:
-            message = f"it is of the log {event.source!r}, the others are of {self._origin!r}"
-            raise InvalidValue(message)
-        due = 0 if self.last is None else self.last.seq + 1
-        if event.seq != due:
-            message = f"it has the sequence {event.seq} where {due} is due"
-            raise InvalidValue(message)
-        if self.last is not None and event.recordedtime < self.last.recordedtime:
-            message = "its recordedtime is before that of the entry before"
-            raise InvalidValue(message)
 
     def _check_stream(self, event: Event) -> None:
         version = self._versions.get(event.subject)

@@ -10,10 +10,11 @@ from typing import Final
 from sqlalchemy import Connection
 
 from certledger.errors import EvidenceRefused, ImportRejected, InvalidValue, LedgerError
-from certledger.eventstore.append import entry_row, insert_rows
+from certledger.eventstore.append import insert_rows
+from certledger.eventstore.continuation import Continuation
 from certledger.eventstore.database import Database
 from certledger.eventstore.head import grow_head, lock_head, name_log
-from certledger.eventstore.merkle import EMPTY_ROOT, Frontier
+from certledger.eventstore.merkle import EMPTY_ROOT
 from certledger.eventstore.times import utc_now
 from certledger.eventstore.tlog.checkpoint import Checkpoint
 from certledger.importers.history import History
@@ -72,7 +73,6 @@ class _Restore:
         self._checkpoint = checkpoint
         self._root_there: bytes | None = EMPTY_ROOT
         """At the checkpoint's size; None while the log is not that long."""
-        self._frontier = Frontier()
 
     def run(self, origin: str, total: int, progress: Progress | None) -> Restored:
         """Restore every entry. Raises what `restore_events` does."""
@@ -84,46 +84,46 @@ class _Restore:
             name_log(self._connection, origin)
         if self._checkpoint is not None and self._checkpoint.size > 0:
             self._root_there = None
-        history = History(self._connection, origin)
+        log = Continuation(origin)
+        history = History(self._connection)
         lines = read_lines(self._path)
         done = 0
         while batch := list(islice(lines, BATCH)):
-            self._add(history, batch)
+            self._add(log, history, batch)
             done += sum(len(line.entry) + 1 for line in batch)
             if progress is not None:
                 progress(done, total)
-        self._check_root()
-        if history.last is not None:
-            grow_head(self._connection, 0, self._frontier, history.last.recordedtime)
-        return Restored(origin, self._frontier.size, self._frontier.root())
+        self._check_root(log.size)
+        if log.recorded_at is not None:
+            grow_head(self._connection, 0, log.frontier, log.recorded_at)
+        return Restored(origin, log.size, log.frontier.root())
 
-    def _add(self, history: History, batch: list[Line]) -> None:
+    def _add(self, log: Continuation, history: History, batch: list[Line]) -> None:
         history.begin_batch()
         changes: list[Change] = []
         rows = []
         for line in batch:
             try:
+                rows.append(log.row(line.event, line.entry))
                 change = history.follow(line.event)
             except LedgerError as error:
                 raise ImportRejected(self._path, line.number, str(error)) from error
             if change is not None:
                 changes.append(change)
-            rows.append(entry_row(line.event, line.entry, self._frontier))
-            if self._checkpoint is not None and self._frontier.size == self._checkpoint.size:
-                self._root_there = self._frontier.root()
-                self._check_root()
+            if self._checkpoint is not None and log.size == self._checkpoint.size:
+                self._root_there = log.frontier.root()
+                self._check_root(log.size)
         insert_rows(self._connection, rows)
         project(self._connection, changes)
 
-    def _check_root(self) -> None:
-        """Hold the log against its checkpoint."""
+    def _check_root(self, read: int) -> None:
+        """Hold the log, so many entries of which are read, against its checkpoint."""
         if self._checkpoint is None:
             return
         size, root = self._checkpoint.size, self._checkpoint.root
         if self._root_there is None:
             message = (
-                f"the checkpoint is of {size} entries, {self._path} has {self._frontier.size}: "
-                "it was cut off"
+                f"the checkpoint is of {size} entries, {self._path} has {read}: it was cut off"
             )
             raise EvidenceRefused(message)
         if self._root_there != root:
