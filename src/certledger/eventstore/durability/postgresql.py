@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +47,13 @@ def symptoms_of_settings(found: Mapping[str, Setting], who: Identity) -> Iterato
             "acknowledged changes"
         )
         yield Symptom("weak", "durability", message, set_for(who, "synchronous_commit", "on"))
+
+
+def symptoms_of_tables(unlogged: Iterable[str]) -> Iterator[Symptom]:
+    """Tell of tables that are not in the write-ahead log; their names are quoted for SQL."""
+    for table in unlogged:
+        message = f"the table {table} is unlogged: a crash of the server empties it"
+        yield Symptom("weak", "durability", message, sql(f"ALTER TABLE {table} SET LOGGED"))
 
 
 def set_for(who: Identity, name: str, value: str) -> tuple[Mend, ...]:
