@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from certledger import Ledger
 from certledger.db import SyncDBHandler
@@ -33,9 +33,11 @@ from tests.support.old_schema import (
     Old,
     copy_first,
     log_rows,
+    make_first,
     run,
     shape,
 )
+from tests.support.servers import Place
 
 DONE = Upgraded("0001", SCHEMA_VERSION, steps_after("0001"), ())
 NOTHING = Upgraded(SCHEMA_VERSION, SCHEMA_VERSION, (), ())
@@ -303,3 +305,27 @@ def test_triggers_that_are_missing_or_changed_are_put_back(database: Database, o
     )
     assert shape(database) == new_shape(old.new_url)
     assert upgrade(database) == NOTHING
+
+
+# Roles
+
+
+def test_who_could_read_the_registry_on_postgresql_still_can(postgresql: Place) -> None:
+    make_first(postgresql.url)
+    role = f"{postgresql.name} reader"
+    with postgresql.administrator() as connection:
+        connection.exec_driver_sql(f'CREATE ROLE "{role}" LOGIN')
+        connection.exec_driver_sql(f'GRANT USAGE ON SCHEMA {postgresql.name} TO "{role}"')
+        connection.exec_driver_sql(
+            f'GRANT SELECT ON ALL TABLES IN SCHEMA {postgresql.name} TO "{role}"'
+        )
+    try:
+        owner = Database(postgresql.url)
+        upgrade(owner)
+        owner.close()
+        with Ledger(make_url(postgresql.url).set(username=role), create=False) as ledger:
+            assert ledger.head().origin == FIRST_ORIGIN
+    finally:
+        with postgresql.administrator() as connection:
+            connection.exec_driver_sql(f'DROP OWNED BY "{role}"')
+            connection.exec_driver_sql(f'DROP ROLE "{role}"')

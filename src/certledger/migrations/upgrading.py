@@ -12,7 +12,8 @@ from certledger.eventstore.backends import backend_of
 from certledger.eventstore.database import Database
 from certledger.eventstore.guarding import check_triggers, put_back
 from certledger.eventstore.head import take_lock
-from certledger.eventstore.tables import SCHEMA_VERSION, alembic_version, log_copy
+from certledger.eventstore.tables import SCHEMA_VERSION, alembic_version, log_copy, log_head
+from certledger.migrations.grants import grant_reading
 from certledger.migrations.steps import Step, run_steps, steps_after
 from certledger.projections.schema import look, require_readable, table_names
 
@@ -60,8 +61,11 @@ def _upgrade(connection: Connection, database: Database) -> Upgraded:
         before = look(connection, database).schema  # another upgrade may have come first
         mended = [*_record(connection, before)]
         steps = steps_after(before)
+        tables = table_names(connection)
         run_steps(connection)
         mended += [*_make_missing(connection), *_put_back_triggers(connection)]
+        for table in sorted(table_names(connection) - tables):
+            grant_reading(connection, table, like=log_head.name)
     return Upgraded(before, SCHEMA_VERSION, steps, tuple(mended))
 
 
@@ -81,6 +85,7 @@ def _record(connection: Connection, version: str) -> Iterator[str]:
 
 
 def _make_missing(connection: Connection) -> Iterator[str]:
+    """Make a table that somebody dropped; the steps do not make it again."""
     if log_copy.name not in table_names(connection):
         log_copy.create(connection)
         yield log_copy.name
