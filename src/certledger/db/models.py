@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Table, inspect
 
+from certledger.eventstore.backends import backend_of
 from certledger.eventstore.database import Database
 from certledger.projections.models import CERTIFICATES, Base, CertificateRecord
 
@@ -20,8 +21,13 @@ def create_callers_tables(database: Database) -> None:
         return
     missing = database.read(lambda connection: _missing(connection, tables))
     if missing:
-        # Looked up again under the lock: another process may be creating them just now.
-        database.write(lambda connection, _: Base.metadata.create_all(connection, tables=tables))
+        database.write(lambda connection, _: _create(connection, tables))
+
+
+def _create(connection: Connection, tables: list[Table]) -> None:
+    # Looked up again while nobody else can make any: another process may just have been faster.
+    with backend_of(connection).making(connection):
+        Base.metadata.create_all(connection, tables=tables)
 
 
 def _missing(connection: Connection, tables: list[Table]) -> bool:
