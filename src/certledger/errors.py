@@ -17,6 +17,7 @@
     ├── ClockBehindLog           the clock is far behind the last entry of the log
     ├── CrlDisagreement          strict CRL: the table contradicts the log
     ├── ImportRejected           a file to be read in breaks its format, at a line
+    ├── CopyRefused              the target of a copy holds something else than a part of it
     ├── NoCheckpoint             no stored checkpoint covers what a proof is wanted of
     ├── SigningRefused           the log is not a continuation of what was signed before
     ├── KeyRefused               a key file is open to others, damaged, or wants a passphrase
@@ -206,6 +207,10 @@ class ImportRejected(LedgerError):
         self.line = line
         self.why = why
         super().__init__(f"{file}, line {line}: {why}")
+
+
+class CopyRefused(LedgerError):
+    """The target of a copy holds something else than a part of that copy, or is written to."""
 
 
 class NoCheckpoint(LedgerError):

@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 from certledger import Ledger
 from certledger.errors import IncompleteCopy, UnreadableValue
 from certledger.eventstore.database import Database
+from certledger.eventstore.head import Head, read_head
 from certledger.projections.copy_mark import CopyMark, finish_mark, read_mark, set_mark
-from certledger.projections.schema import prepare
+from certledger.projections.schema import prepare, prepare_copy
 from tests.support import raw
 from tests.support.clock import FakeClock
 from tests.support.log import fill
@@ -32,8 +33,8 @@ def database(url: str) -> Iterator[Database]:
     opened.close()
 
 
-def make(database: Database, *, copying: bool = False) -> None:
-    prepare(database, create=True, origin="o", clock=FakeClock(), copying=copying)
+def make(database: Database) -> None:
+    prepare(database, create=True, origin="o", clock=FakeClock())
 
 
 def change(database: Database, work: Callable[[Connection], None]) -> None:
@@ -91,7 +92,22 @@ def test_an_unfinished_copy_is_refused_with_what_is_there_and_what_to_do(
 def test_the_one_who_copies_may_open_it(database: Database) -> None:
     make(database)
     mark(database)
-    make(database, copying=True)
+    prepare_copy(database, database.read(read_head), END)
+    found = database.read(read_mark)
+    assert found is not None
+    assert found.started_at == START
+
+
+def test_a_registry_that_is_made_for_a_copy_is_marked_from_the_first_moment_on(
+    database: Database, url: str
+) -> None:
+    head = Head(MARK.origin, 1, MARK.size, MARK.root, b"", START, datetime(2020, 2, 2, tzinfo=UTC))
+    prepare_copy(database, head, START)
+    assert database.read(read_mark) == MARK
+    made = database.read(read_head)
+    assert (made.origin, made.created, made.size) == (head.origin, head.created, 0)
+    with pytest.raises(IncompleteCopy):
+        Ledger(url)
 
 
 def test_a_finished_copy_is_a_registry_like_any_other(database: Database, url: str) -> None:

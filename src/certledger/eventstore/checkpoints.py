@@ -108,9 +108,23 @@ def stored_checkpoints(connection: Connection) -> Iterator[StoredCheckpoint]:
     Raises `LogCorrupt` or `UnreadableValue`.
     """
     start = _LOWEST
-    while rows := _FROM.rows(connection, start=start, limit=_PAGE):
-        yield from map(_stored, rows)
-        start = rows[-1][0] + 1
+    while page := checkpoints_from(connection, start):
+        yield from page
+        start = page[-1].number + 1
+
+
+def checkpoints_from(connection: Connection, start: int) -> list[StoredCheckpoint]:
+    """Return the next page of the checkpoints with numbers from `start` on.
+
+    Raises `LogCorrupt` or `UnreadableValue`.
+    """
+    return [_stored(row) for row in _FROM.rows(connection, start=start, limit=_PAGE)]
+
+
+def count_checkpoints(connection: Connection) -> int:
+    """Return how many checkpoints there must be by the number of the last one."""
+    ((last,),) = _NEXT.rows(connection)
+    return 0 if last is None else int(last) + 1
 
 
 def store_checkpoint(
@@ -119,13 +133,18 @@ def store_checkpoint(
     """Store a signed checkpoint, in a write transaction, unless this very one is there."""
     if _SAME.rows(connection, size=size, key=key, note=note):
         return
-    ((last,),) = _NEXT.rows(connection)
+    number = count_checkpoints(connection)
+    insert_checkpoint(connection, StoredCheckpoint(number, size, root, key, stored_at, note))
+
+
+def insert_checkpoint(connection: Connection, checkpoint: StoredCheckpoint) -> None:
+    """Write a row as it is, in a write transaction; its number must be the next."""
     _INSERT.run(
         connection,
-        number=0 if last is None else last + 1,
-        size=size,
-        root=root,
-        key=key,
-        stored_at=naive_utc(stored_at),
-        note=note,
+        number=checkpoint.number,
+        size=checkpoint.size,
+        root=checkpoint.root,
+        key=checkpoint.key,
+        stored_at=naive_utc(checkpoint.stored_at),
+        note=checkpoint.note,
     )

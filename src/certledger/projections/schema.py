@@ -5,7 +5,9 @@ of another version.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, Table, bindparam, inspect, select
@@ -20,7 +22,7 @@ from certledger.errors import (
 from certledger.eventstore.backends import backend_of
 from certledger.eventstore.backends.sqlite_files import peek_tables
 from certledger.eventstore.database import Database
-from certledger.eventstore.head import insert_head, read_format, read_head
+from certledger.eventstore.head import Head, insert_head, read_format, read_head
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import (
     FORMAT,
@@ -33,7 +35,7 @@ from certledger.eventstore.tables import (
 )
 from certledger.eventstore.tables import metadata as log_metadata
 from certledger.eventstore.times import Clock
-from certledger.projections.copy_mark import CopyMark, read_mark
+from certledger.projections.copy_mark import CopyMark, read_mark, set_mark
 from certledger.projections.models import (
     CERTIFICATES,
     PROJECTOR_VERSION,
@@ -66,13 +68,10 @@ class Registry:
     """Whether there is the table for the mark of a copy."""
 
 
-def prepare(
-    database: Database, *, create: bool, origin: str, clock: Clock, copying: bool = False
-) -> None:
+def prepare(database: Database, *, create: bool, origin: str, clock: Clock) -> None:
     """See that the database is a registry that can be used; make one where there is nothing.
 
-    Several processes may do so at once. Where the tables exist, nothing is written. `copying`
-    lets the one pass that finishes a copy.
+    Several processes may do so at once. Where the tables exist, nothing is written.
 
     Raises `NotARegistry`, `FormatTooNew`, `UpgradeNeeded`, `IncompleteCopy`, `LogCorrupt` or what
     opening the database raises.
@@ -81,7 +80,32 @@ def prepare(
         if not create:
             raise _nothing_in(database)
         database.write(lambda connection, _: _make_unless_made(connection, origin, clock))
-    database.read(lambda connection: _require_usable(connection, database, copying=copying))
+    database.read(lambda connection: _require_usable(connection, database))
+
+
+def prepare_copy(database: Database, source: Head, started_at: datetime) -> None:
+    """See that the database is a registry that a copy could fill; make one where there is nothing.
+
+    One that is made has the name and the age of the source, and is marked as an unfinished copy
+    from its first moment on. Raises as `prepare` does, but not for copies.
+    """
+    if not _peek(database, create=True):
+
+        def mark(connection: Connection) -> None:
+            set_mark(
+                connection,
+                origin=source.origin,
+                size=source.size,
+                root=source.root,
+                started_at=started_at,
+            )
+
+        database.write(
+            lambda connection, _: _make_unless_made(
+                connection, source.origin, lambda: source.created, then=mark
+            )
+        )
+    database.read(lambda connection: _require_usable(connection, database, copying=True))
 
 
 def examine(database: Database) -> Registry:
@@ -132,6 +156,11 @@ def table_names(connection: Connection) -> frozenset[str]:
     return frozenset(inspect(connection).get_table_names())
 
 
+def foreign_tables(connection: Connection) -> list[str]:
+    """Return the names of the tables that are not the registry's."""
+    return sorted(table_names(connection) - _OURS)
+
+
 def _is_registry(names: frozenset[str], database: Database) -> bool:
     """Tell a registry from an empty database, by the names of its tables.
 
@@ -160,11 +189,18 @@ def _is_registry(names: frozenset[str], database: Database) -> bool:
     return False
 
 
-def _make_unless_made(connection: Connection, origin: str, clock: Clock) -> None:
+def _make_unless_made(
+    connection: Connection,
+    origin: str,
+    clock: Clock,
+    then: Callable[[Connection], None] | None = None,
+) -> None:
     with backend_of(connection).making(connection):
         # Another process may have been faster; here nobody else can be.
         if log_head.name not in table_names(connection):
             _make(connection, origin, clock)
+            if then is not None:
+                then(connection)
 
 
 def _make(connection: Connection, origin: str, clock: Clock) -> None:
@@ -197,7 +233,7 @@ def look(connection: Connection, database: Database) -> Registry:
     return Registry(log_format, schema, recorded["projector"], marked)
 
 
-def _require_usable(connection: Connection, database: Database, *, copying: bool) -> None:
+def _require_usable(connection: Connection, database: Database, *, copying: bool = False) -> None:
     found = look(connection, database)
     _refuse_newer(found)
     if found.schema != SCHEMA_VERSION:
