@@ -23,12 +23,15 @@ def _forbid(table: str, verb: str, what: str) -> tuple[str, str]:
     return name, trigger(name, f"BEFORE {verb}", table, body)
 
 
+# In parentheses, as the SQL mode HIGH_NOT_PRECEDENCE would have NOT bind stronger than <=>, and
+# null-safe throughout: an UPDATE IGNORE that sets NULL is seen by the trigger as NULL, and stored
+# as 0 after it.
 _IN_ORDER: Final = f"""BEGIN
-  IF NOT NEW.seq <=> (SELECT coalesce(max(seq) + 1, 0) FROM log_entry) THEN
+  IF NOT (NEW.seq <=> (SELECT coalesce(max(seq) + 1, 0) FROM log_entry)) THEN
     {_refuse("log_entry: seq is not the next position")}
   END IF;
-  IF NOT NEW.streamversion <=> (
-    SELECT coalesce(max(streamversion) + 1, 0) FROM log_entry WHERE subject = NEW.subject) THEN
+  IF NOT (NEW.streamversion <=> (
+    SELECT coalesce(max(streamversion) + 1, 0) FROM log_entry WHERE subject = NEW.subject)) THEN
     {_refuse("log_entry: streamversion is not the next of its subject")}
   END IF;
   IF EXISTS (SELECT 1 FROM log_entry WHERE event_id = NEW.event_id) THEN
@@ -43,22 +46,23 @@ _ONE_ROW: Final = f"""BEGIN
 END"""
 
 _GROWS: Final = f"""BEGIN
-  IF NEW.id <> OLD.id OR NEW.format <> OLD.format OR NEW.created <> OLD.created
-    OR (NEW.origin <> OLD.origin AND (
-      OLD.size <> 0 OR NEW.size <> 0 OR NEW.root <> OLD.root OR NEW.frontier <> OLD.frontier
-      OR NOT NEW.recorded_at <=> OLD.recorded_at))
-    OR (NEW.origin = OLD.origin AND (
-      NEW.size <= OLD.size
-      OR NEW.size <> (SELECT coalesce(max(seq) + 1, 0) FROM log_entry))) THEN
+  IF NOT (NEW.id <=> OLD.id) OR NOT (NEW.format <=> OLD.format)
+    OR NOT (NEW.created <=> OLD.created)
+    OR (NOT (NEW.origin <=> OLD.origin) AND (
+      OLD.size <> 0 OR NOT (NEW.size <=> 0) OR NOT (NEW.root <=> OLD.root)
+      OR NOT (NEW.frontier <=> OLD.frontier) OR NOT (NEW.recorded_at <=> OLD.recorded_at)))
+    OR (NEW.origin <=> OLD.origin AND (
+      coalesce(NEW.size <= OLD.size, TRUE)
+      OR NOT (NEW.size <=> (SELECT coalesce(max(seq) + 1, 0) FROM log_entry)))) THEN
     {_refuse("log_head only grows")}
   END IF;
 END"""
 
 _CHECKPOINTS: Final = f"""BEGIN
-  IF NOT NEW.number <=> (SELECT coalesce(max(number) + 1, 0) FROM log_checkpoint) THEN
+  IF NOT (NEW.number <=> (SELECT coalesce(max(number) + 1, 0) FROM log_checkpoint)) THEN
     {_refuse("log_checkpoint: number is not the next")}
   END IF;
-  IF NOT NEW.size BETWEEN 0 AND (SELECT size FROM log_head) THEN
+  IF NOT coalesce(NEW.size BETWEEN 0 AND (SELECT size FROM log_head), FALSE) THEN
     {_refuse("log_checkpoint: the log never had this size")}
   END IF;
 END"""
