@@ -108,6 +108,11 @@ class Backend(ABC):
     def stored_triggers(self, connection: Connection, tables: tuple[str, ...]) -> dict[str, str]:
         """Return the triggers on some tables, by name, in the words of `triggers`."""
 
+    def interferences(self, connection: Connection, tables: tuple[str, ...]) -> list[Symptom]:
+        """Say what beside triggers changes which rows statements on some tables read or write."""
+        del connection, tables
+        return []
+
     @abstractmethod
     def weaknesses(self, connection: Connection) -> list[Symptom]:
         """Say which settings of a connection weaken durability, each with what mends it."""

@@ -1,4 +1,10 @@
-"""The triggers that keep the log append-only, for PostgreSQL."""
+"""The triggers that keep the log append-only, for PostgreSQL.
+
+They fire in sessions of replication too, and their functions look for tables where the session that
+made them did: the registry's sessions have its schema alone in their `search_path`, and temporary
+tables behind it. A caller's own `search_path` could otherwise put other tables, functions or
+operators in place of those that a function names.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +13,21 @@ from typing import Final
 
 def trigger(name: str, timing: str, table: str, level: str, body: str) -> str:
     """Return the DDL of a trigger and of its function, which has the same name."""
-    return (
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${body}$$;\n"
-        f"CREATE TRIGGER {name} {timing} ON {table} FOR EACH {level} EXECUTE FUNCTION {name}()"
-    )
+    fires = f"CREATE TRIGGER {name} {timing} ON {table} FOR EACH {level} EXECUTE FUNCTION {name}()"
+    return ddl(function(name, "plpgsql", CURRENT_PATH, body), fires, table, name, "ALWAYS")
+
+
+CURRENT_PATH: Final = "SET search_path FROM CURRENT"
+
+
+def function(name: str, language: str, settings: str, body: str) -> str:
+    """Return the DDL of a trigger's function."""
+    return f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE {language} {settings} AS $${body}$$"
+
+
+def ddl(function: str, trigger: str, table: str, name: str, when: str) -> str:
+    """Return the DDL of a trigger with its function; `when` is in which sessions it fires."""
+    return f"{function};\n{trigger};\nALTER TABLE {table} ENABLE {when} TRIGGER {name}"
 
 
 def _refuse(message: str) -> str:

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from certledger.eventstore import guarding
+from certledger.eventstore.backends import backend_of
 from certledger.eventstore.database import Database
+from certledger.eventstore.tables import LOG_TABLES
 from certledger.projections.verifying.finding import Finding
 from certledger.projections.verifying.stored import shown
 
 
 def check_triggers(connection: Connection) -> Iterator[Finding]:
-    """See that the triggers which keep the log append-only are there, word for word."""
+    """See that the triggers which keep the log append-only are there, word for word, and that
+    nothing else makes statements read or write other rows than they say.
+    """
     triggers = guarding.check_triggers(connection)
     for name in triggers.missing:
         message = f"the trigger {name} is missing: the log is open to changes"
@@ -24,6 +28,8 @@ def check_triggers(connection: Connection) -> Iterator[Finding]:
     for name in triggers.unknown:
         message = f"the trigger {shown(name)} on the log is not the registry's"
         yield Finding("note", "trigger-unknown", None, message)
+    for interference in backend_of(connection).interferences(connection, LOG_TABLES):
+        yield Finding("finding", "interference", None, str(interference))
 
 
 def check_durability(database: Database, connection: Connection) -> Iterator[Finding]:

@@ -1,0 +1,68 @@
+"""Roles and databases of PostgreSQL for tests that cannot do with a schema of the shared one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import make_url
+
+from tests.support.servers import Place, administrator, random_name
+
+SETTINGS = ("TimeZone", "DateStyle", "default_transaction_isolation", "lock_timeout")
+
+
+@contextmanager
+def role(server: str, *, database: str | None = None, **settings: str) -> Iterator[str]:
+    """A role that may connect; gives a URL of it. Its settings are the defaults of its sessions."""
+    name, password = random_name(), secrets.token_hex(8)
+    url = make_url(server)
+    with administrator(server) as sql:
+        sql.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        for setting, value in settings.items():
+            sql.exec_driver_sql(f"ALTER ROLE {name} SET {setting} = {value}")
+    try:
+        url = url.set(username=name, password=password, database=database or url.database)
+        yield url.set(drivername="postgresql").render_as_string(hide_password=False)
+    finally:
+        with administrator(server) as sql:
+            sql.exec_driver_sql(f"DROP OWNED BY {name}")
+            sql.exec_driver_sql(f"DROP ROLE {name}")
+
+
+def named(url: str) -> str:
+    """The role of a URL."""
+    name = make_url(url).username
+    assert name is not None
+    return name
+
+
+@contextmanager
+def role_in(place: Place, **settings: str) -> Iterator[str]:
+    """A role that may do everything in an empty schema; gives the URL of a registry there."""
+    with role(place.server, **settings) as url:
+        with place.administrator() as sql:
+            sql.exec_driver_sql(f"GRANT ALL ON SCHEMA {place.name} TO {named(url)}")
+        yield with_options(url, f"-csearch_path={place.name}")
+
+
+def with_options(url: str, options: str) -> str:
+    made = make_url(url).update_query_dict({"options": options})
+    return made.render_as_string(hide_password=False)
+
+
+@contextmanager
+def database(server: str, options: str = "", **settings: str) -> Iterator[str]:
+    """A database of its own, dropped at the end; gives a URL of the administrator in it."""
+    name = random_name()
+    with administrator(server) as sql:
+        sql.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 {options}")
+        for setting, value in settings.items():
+            sql.exec_driver_sql(f"ALTER DATABASE {name} SET {setting} = {value}")
+    try:
+        url = make_url(server).set(database=name, drivername="postgresql")
+        yield url.render_as_string(hide_password=False)
+    finally:
+        with administrator(server) as sql:
+            sql.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
