@@ -29,6 +29,8 @@ _ZSH = '$ eval "$(_CERTLEDGER_COMPLETE=zsh_source certledger)"'
 _FISH = "$ _CERTLEDGER_COMPLETE=fish_source certledger > ~/.config/fish/completions/certledger.fish"
 _ASKED = "test_reference.py checks the script that it asks for"
 _PUBLISH = "docs/how-to/publish-checkpoints.md"
+_UPGRADE = "docs/how-to/upgrade.md"
+_OLD = "needs a registry that an earlier version made"
 NOT_RUN = {
     ("README.md", "$ make demo"): "needs a clone and installs packages",
     (_COMPLETION, _BASH): f"a line for ~/.bashrc; {_ASKED}",
@@ -36,6 +38,8 @@ NOT_RUN = {
     (_COMPLETION, _FISH): f"for fish; {_ASKED}",
     ("docs/explanation/performance.md", "$ make bench"): "it measures for minutes",
     (_PUBLISH, "$ ssh audit@other.example.org < log.checkpoint"): "needs another host",
+    (_UPGRADE, "$ certledger --db sqlite:///old.db db current"): _OLD,
+    (_UPGRADE, "$ certledger --db sqlite:///old.db db upgrade"): _OLD,
     (_PUBLISH, "$ rclone copy mirror store:registry --exclude /checkpoint --immutable"): (
         "needs an object store"
     ),
