@@ -61,6 +61,8 @@ class Database:
             self.url = with_schema(sync_url(url), schema)
             self.backend = backend_of(self.url)
             self.engine = self.backend.make_engine(self.url, retry_seconds)
+        except InvalidValue:
+            raise
         except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
             message = f"{_hidden(url)} is no database URL that can be used here: {error}"
             raise InvalidValue(message) from error
@@ -98,7 +100,9 @@ class Database:
         """
 
         def once(_retrying: bool) -> Result:
-            with self._readers.connect() as connection, connection.begin():
+            with self._readers.connect() as connection, self._dropping_lost(connection):
+                # Rolled back when it is given back to the pool: one way to the server, not two.
+                connection.begin()
                 return work(connection)
 
         return self._persistently(once)
@@ -135,7 +139,7 @@ class Database:
     def transaction(self, connection: Connection, *, writing: bool = False) -> Iterator[None]:
         """Begin a transaction on a connection lent by `connect_alone`, and commit it."""
         connection.execution_options(**{MODE_OPTION: Mode.WRITE if writing else Mode.ALONE})
-        with self._translating():
+        with self._translating(), self._dropping_lost(connection):
             if not writing:
                 with connection.begin():
                     yield
@@ -222,6 +226,16 @@ class Database:
             raise
         self._keep(connection)
         return result
+
+    @contextmanager
+    def _dropping_lost(self, connection: Connection) -> Iterator[None]:
+        """Close a connection whose server is gone: rolling back on it would be another error."""
+        try:
+            yield
+        except (exc.SQLAlchemyError, self._driver_error) as error:
+            if self.backend.is_lost(_driver_exception(error)):
+                connection.invalidate()
+            raise
 
     def _keep(self, connection: Connection) -> None:
         # A kept connection saves a quarter of the time of a small append. An in-memory database

@@ -61,6 +61,9 @@ def _with_driver(url: URL, drivers: dict[str, str]) -> URL:
     wanted = drivers.get(_SAME.get(backend, backend))
     if wanted is None or (backend == "sqlite" and driver not in _KNOWN_SQLITE):
         return url
+    if driver == "asyncpg" and "ssl" in url.query:
+        # The one argument that asyncpg's URLs name otherwise than libpq's.
+        url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query["ssl"]})
     return url.set(drivername=wanted)
 
 
