@@ -14,14 +14,13 @@ from certledger.eventstore.columns import ExactText, LongText, NaiveUtc, Positio
 from certledger.eventstore.tables import metadata as log_metadata
 from certledger.projections.models import CERTIFICATES, projection, retired
 
-# SQLAlchemy's functions that make dialects have no annotations.
-MARIADB: Dialect = mariadb.MariaDBDialect()  # type: ignore[no-untyped-call]
-MARIADB_BY_MYSQL: Any = mysql.dialect()  # type: ignore[no-untyped-call] # as above
+MARIADB: Dialect = mariadb.MariaDBDialect()
+MARIADB_BY_MYSQL: Any = mysql.dialect()
 MARIADB_BY_MYSQL.is_mariadb = True
 DIALECTS: dict[str, Dialect] = {
-    "sqlite": sqlite.dialect(),  # type: ignore[no-untyped-call] # as above
-    "postgresql": postgresql.dialect(),  # type: ignore[no-untyped-call] # as above
-    "mysql": mysql.dialect(),  # type: ignore[no-untyped-call] # as above
+    "sqlite": sqlite.dialect(),
+    "postgresql": postgresql.dialect(),  # type: ignore[no-untyped-call] # it has no annotations
+    "mysql": mysql.dialect(),
     "mariadb": MARIADB,
     "mariadb under a URL of mysql": MARIADB_BY_MYSQL,
 }
