@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 from sqlalchemy import make_url
 
+from tests.support.own_servers import postgresql_programs
 from tests.support.servers import Place, administrator, random_name
-
-SETTINGS = ("TimeZone", "DateStyle", "default_transaction_isolation", "lock_timeout")
 
 
 @contextmanager
@@ -66,3 +68,27 @@ def database(server: str, options: str = "", **settings: str) -> Iterator[str]:
     finally:
         with administrator(server) as sql:
             sql.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def dump_and_restore(place: Place, folder: Path) -> Iterator[str]:
+    """The URL of a registry that was dumped, restored into a database of its own."""
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("needs pg_dump and psql")
+    file = folder / "registry.sql"
+    source = plain(place.server)
+    _run(programs / "pg_dump", "-n", place.name, "-f", file, source)
+    with database(place.server) as url:
+        _run(programs / "psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-f", file, url)
+        yield with_options(url, f"-csearch_path={place.name}")
+
+
+def plain(url: str) -> str:
+    """The URL as libpq takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _run(*command: object) -> None:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

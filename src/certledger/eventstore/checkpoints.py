@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, func, select
 
 from certledger.errors import LogCorrupt, NoCheckpoint
+from certledger.eventstore.head import take_lock
 from certledger.eventstore.statement import Row, Statement
 from certledger.eventstore.tables import log_checkpoint
 from certledger.eventstore.times import aware_utc, naive_utc
@@ -131,6 +132,7 @@ def store_checkpoint(
     connection: Connection, *, size: int, root: bytes, key: str, stored_at: datetime, note: bytes
 ) -> None:
     """Store a signed checkpoint, in a write transaction, unless this very one is there."""
+    take_lock(connection)  # of two signers one has the next number, the other the one after it
     if _SAME.rows(connection, size=size, key=key, note=note):
         return
     number = count_checkpoints(connection)

@@ -40,13 +40,15 @@ def _forbid(table: str, verb: str, what: str) -> tuple[str, str]:
     return name, trigger(name, f"BEFORE {verb}", table, "STATEMENT", body)
 
 
+# Text is cast, as for VARCHAR the schema's own operators would come before those of the database.
 _IN_ORDER: Final = f"""
 BEGIN
   IF NEW.seq IS DISTINCT FROM (SELECT coalesce(max(seq) + 1, 0) FROM log_entry) THEN
     {_refuse("log_entry: seq is not the next position")}
   END IF;
   IF NEW.streamversion IS DISTINCT FROM (
-    SELECT coalesce(max(streamversion) + 1, 0) FROM log_entry WHERE subject = NEW.subject) THEN
+    SELECT coalesce(max(streamversion) + 1, 0) FROM log_entry
+    WHERE subject::text = NEW.subject::text) THEN
     {_refuse("log_entry: streamversion is not the next of its subject")}
   END IF;
   RETURN NEW;
@@ -62,13 +64,15 @@ END"""
 
 _GROWS: Final = f"""
 BEGIN
-  IF NEW.id <> OLD.id OR NEW.format <> OLD.format OR NEW.created <> OLD.created
-    OR (NEW.origin <> OLD.origin AND (
-      OLD.size <> 0 OR NEW.size <> 0 OR NEW.root <> OLD.root OR NEW.frontier <> OLD.frontier
+  IF NEW.id IS DISTINCT FROM OLD.id OR NEW.format IS DISTINCT FROM OLD.format
+    OR NEW.created IS DISTINCT FROM OLD.created
+    OR (NEW.origin::text IS DISTINCT FROM OLD.origin::text AND (
+      OLD.size <> 0 OR NEW.size IS DISTINCT FROM 0 OR NEW.root IS DISTINCT FROM OLD.root
+      OR NEW.frontier IS DISTINCT FROM OLD.frontier
       OR NEW.recorded_at IS DISTINCT FROM OLD.recorded_at))
-    OR (NEW.origin = OLD.origin AND (
-      NEW.size <= OLD.size
-      OR NEW.size <> (SELECT coalesce(max(seq) + 1, 0) FROM log_entry))) THEN
+    OR (NEW.origin::text IS NOT DISTINCT FROM OLD.origin::text AND (
+      (NEW.size > OLD.size) IS NOT TRUE
+      OR NEW.size IS DISTINCT FROM (SELECT coalesce(max(seq) + 1, 0) FROM log_entry))) THEN
     {_refuse("log_head only grows")}
   END IF;
   RETURN NEW;
@@ -79,7 +83,7 @@ BEGIN
   IF NEW.number IS DISTINCT FROM (SELECT coalesce(max(number) + 1, 0) FROM log_checkpoint) THEN
     {_refuse("log_checkpoint: number is not the next")}
   END IF;
-  IF NOT NEW.size BETWEEN 0 AND (SELECT size FROM log_head) THEN
+  IF (NEW.size BETWEEN 0 AND (SELECT size FROM log_head)) IS NOT TRUE THEN
     {_refuse("log_checkpoint: the log never had this size")}
   END IF;
   RETURN NEW;
