@@ -15,6 +15,16 @@ from sqlalchemy.ext.compiler import compiles
 # INTEGER on SQLite: a BIGINT primary key there is no rowid and takes NULL.
 Position: Final = BigInteger().with_variant(Integer, "sqlite")
 
+_OPTIONS: Final = {"engine": "InnoDB", "charset": "utf8mb4", "row_format": "DYNAMIC"}
+TABLE_OPTIONS: Final[dict[str, Any]] = {
+    f"{dialect}_{name}": value
+    for dialect in ("mysql", "mariadb")
+    for name, value in _OPTIONS.items()
+}
+"""What tables need on MariaDB and MySQL, whatever the server's defaults are: transactions, and room
+for keys of long texts.
+"""
+
 NaiveUtc: Final = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from certledger.eventstore.backends import backend_of
+from certledger.eventstore.backends.backend import HIDDEN
 from certledger.eventstore.tables import LOG_TABLES
 
 
@@ -19,6 +20,8 @@ class Triggers:
     """Those of the registry's names with other words: name to the words."""
     unknown: tuple[str, ...]
     """Those that are not the registry's."""
+    hidden: tuple[str, ...] = ()
+    """Those of the registry's of which the user may know only that they are there."""
 
     @property
     def wrong(self) -> tuple[str, ...]:
@@ -35,9 +38,10 @@ def check_triggers(connection: Connection) -> Triggers:
         changed={
             name: stored[name]
             for name, text in backend.triggers.items()
-            if name in stored and stored[name].split() != text.split()
+            if name in stored and stored[name] != HIDDEN and stored[name].split() != text.split()
         },
         unknown=tuple(sorted(set(stored) - set(backend.triggers))),
+        hidden=tuple(name for name in backend.triggers if stored.get(name) == HIDDEN),
     )
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from certledger.eventstore.columns import ExactText, NaiveUtc, Position
+from certledger.eventstore.columns import TABLE_OPTIONS, ExactText, NaiveUtc, Position
 
 FORMAT: Final = 1
 """The format of entries and hashes. It never changes for a log that exists."""
@@ -47,6 +47,7 @@ log_entry = Table(
     Column("entry", LargeBinary(65_535)),
     UniqueConstraint("event_id", name="uq_log_entry_event_id"),
     UniqueConstraint("subject", "streamversion", name="uq_log_entry_subject"),
+    **TABLE_OPTIONS,
 )
 Index("ix_log_entry_type", log_entry.c.type, log_entry.c.seq)
 Index("ix_log_entry_actor", log_entry.c.actor, log_entry.c.seq)
@@ -78,6 +79,7 @@ log_head = Table(
     Column("recorded_at", NaiveUtc),
     Column("created", NaiveUtc, nullable=False),
     CheckConstraint("id = 1", name="ck_log_head_one_row"),
+    **TABLE_OPTIONS,
 )
 Index(
     "ix_log_head_sealed",
@@ -100,6 +102,7 @@ log_checkpoint = Table(
     Column("stored_at", NaiveUtc, nullable=False),
     # The signed note, byte for byte.
     Column("note", LargeBinary(65_535), nullable=False),
+    **TABLE_OPTIONS,
 )
 Index("ix_log_checkpoint_size", log_checkpoint.c.size)
 Index(
@@ -122,11 +125,15 @@ log_copy = Table(
     Column("started_at", NaiveUtc, nullable=False),
     Column("finished_at", NaiveUtc),
     CheckConstraint("id = 1", name="ck_log_copy_one_row"),
+    **TABLE_OPTIONS,
 )
 
 LOG_TABLES: Final = tuple(table.name for table in (log_entry, log_head, log_checkpoint))
 """The tables that only grow."""
 
 alembic_version = Table(
-    "alembic_version", metadata, Column("version_num", String(32), primary_key=True)
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), primary_key=True),
+    **TABLE_OPTIONS,
 )

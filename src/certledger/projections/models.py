@@ -18,7 +18,13 @@ from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.instrumentation import ClassManager, manager_of_class
 
 from certledger.eventstore.cert_type import CertType
-from certledger.eventstore.columns import ExactText, LongText, NaiveUtc, Position
+from certledger.eventstore.columns import (
+    TABLE_OPTIONS,
+    ExactText,
+    LongText,
+    NaiveUtc,
+    Position,
+)
 from certledger.projections.status import CertificateStatus
 
 PROJECTOR_VERSION: Final = 1
@@ -35,6 +41,7 @@ class CertificateRecord(Base):
     """One present certificate: a row of the table `certificates`."""
 
     __tablename__ = "certificates"
+    __table_args__ = TABLE_OPTIONS
 
     id: Mapped[int] = mapped_column(Position, primary_key=True, autoincrement=True)
     """The position of the issuing event + 1, so that a rebuild gives identical rows."""
@@ -91,6 +98,7 @@ retired = Table(
     Column("revocation_date", NaiveUtc),
     Column("revocation_reason", Integer),
     Column("not_valid_after", NaiveUtc, nullable=False),
+    **TABLE_OPTIONS,
 )
 Index(
     "ix_retired_revocation_date",
@@ -106,6 +114,7 @@ projection = Table(
     # Of a read model that may lag; the row `certificates` never does and leaves it at 0.
     Column("position", Position, nullable=False),
     Column("version", Integer, nullable=False),
+    **TABLE_OPTIONS,
 )
 
 _COLUMNS = tuple(column.name for column in CERTIFICATES.c)

@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Column, MetaData, Table
 
+from certledger.eventstore.columns import TABLE_OPTIONS
 from certledger.projections.models import CERTIFICATES, retired
 
 
@@ -18,7 +19,9 @@ def _temporary(table: Table) -> Table:
         Column(column.name, column.type, primary_key=column.primary_key, autoincrement=False)
         for column in table.columns
     ]
-    return Table(f"scratch_{table.name}", MetaData(), *columns, prefixes=["TEMPORARY"])
+    return Table(
+        f"scratch_{table.name}", MetaData(), *columns, prefixes=["TEMPORARY"], **TABLE_OPTIONS
+    )
 
 
 scratch_certificates: Final = _temporary(CERTIFICATES)

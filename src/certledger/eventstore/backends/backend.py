@@ -29,6 +29,9 @@ class Mode(Enum):
 MODE_OPTION = "certledger_mode"
 """The execution option of a connection that holds its `Mode`."""
 
+HIDDEN = "hidden"
+"""Stands for the words of a trigger that is there, but not shown to the user."""
+
 
 class Backend(ABC):
     """A kind of database: how it is connected to, and what its errors and settings mean."""
@@ -106,7 +109,9 @@ class Backend(ABC):
 
     @abstractmethod
     def stored_triggers(self, connection: Connection, tables: tuple[str, ...]) -> dict[str, str]:
-        """Return the triggers on some tables, by name, in the words of `triggers`."""
+        """Return the triggers on some tables, by name, in the words of `triggers`, or as `HIDDEN`
+        where their words are not shown.
+        """
 
     def interferences(self, connection: Connection, tables: tuple[str, ...]) -> list[Symptom]:
         """Say what beside triggers changes which rows statements on some tables read or write."""

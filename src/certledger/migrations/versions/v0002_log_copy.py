@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, LargeBinary, SmallInteger
 
-from certledger.eventstore.columns import ExactText, NaiveUtc, Position
+from certledger.eventstore.columns import TABLE_OPTIONS, ExactText, NaiveUtc, Position
 
 revision = "0002"
 down_revision = "0001"
@@ -22,4 +22,5 @@ def upgrade() -> None:
         CheckConstraint("id = 1", name="ck_log_copy_one_row"),
         # MariaDB commits the table by itself: a crash may come before the version is written.
         if_not_exists=True,
+        **TABLE_OPTIONS,
     )

@@ -28,6 +28,12 @@ def check_triggers(connection: Connection) -> Iterator[Finding]:
     for name in triggers.unknown:
         message = f"the trigger {shown(name)} on the log is not the registry's"
         yield Finding("note", "trigger-unknown", None, message)
+    if triggers.hidden:
+        message = (
+            f"the triggers {', '.join(triggers.hidden)} are there, but their words are not shown "
+            "to this user, nor whether there are more"
+        )
+        yield Finding("note", "trigger-hidden", None, message)
     for interference in backend_of(connection).interferences(connection, LOG_TABLES):
         yield Finding("finding", "interference", None, str(interference))
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from certledger.errors import InvalidEvent
-from certledger.eventstore.columns import ExactText, Position
+from certledger.eventstore.columns import TABLE_OPTIONS, ExactText, Position
 from certledger.eventstore.event import Event, load_event
 from certledger.eventstore.events import Issued
 from certledger.eventstore.statement import Statement
@@ -44,6 +44,7 @@ stream_index: Final = Table(
     Column("kind", Integer, nullable=False),
     prefixes=["TEMPORARY"],
     sqlite_with_rowid=False,
+    **TABLE_OPTIONS,
 )
 UNREADABLE, _ORDINARY, _FIRST = range(3)
 
