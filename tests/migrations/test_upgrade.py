@@ -20,8 +20,9 @@ from certledger.exporters.events import export_events
 from certledger.importers.restore import restore_events
 from certledger.migrations.steps import steps_after
 from certledger.migrations.upgrading import Upgraded, upgrade
-from certledger.projections.schema import examine, versions
+from certledger.projections.schema import examine, require_readable, versions
 from certledger.projections.verifying.outside import Outside
+from certledger.projections.verifying.verify import verify
 from tests.support import processes, raw
 from tests.support.certificates import make_certificate
 from tests.support.clock import FakeClock
@@ -189,6 +190,29 @@ def test_where_nothing_is_to_be_done_nothing_need_be_writable(first: Path) -> No
     read_only = Database(f"sqlite:///{first}?mode=ro")
     assert upgrade(read_only) == NOTHING
     read_only.close()
+
+
+def test_an_old_registry_can_be_verified_as_it_is(database: Database) -> None:
+    found = {(one.level, one.kind) for one in verify(database)}
+    assert ("note", "schema") in found
+    assert "finding" not in {level for level, _ in found}
+
+
+def test_a_newer_upgrade_that_came_first_is_not_undone(
+    first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come between the first look and the lock."""
+    database = Database(f"sqlite:///{first}")
+
+    def overtaken(looked_at: Database) -> object:
+        found = require_readable(looked_at)
+        run(f"sqlite:///{first}", "UPDATE alembic_version SET version_num = '0003'")
+        return found
+
+    monkeypatch.setattr("certledger.migrations.upgrading.require_readable", overtaken)
+    with pytest.raises(FormatTooNew):
+        upgrade(database)
+    database.close()
 
 
 # Others at the same time

@@ -15,7 +15,7 @@ from certledger.eventstore.head import take_lock
 from certledger.eventstore.tables import SCHEMA_VERSION, alembic_version, log_copy, log_head
 from certledger.migrations.grants import grant_reading
 from certledger.migrations.steps import Step, run_steps, steps_after
-from certledger.projections.schema import look, require_readable, table_names
+from certledger.projections.schema import look, refuse_newer, require_readable, table_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,9 @@ def _is_done(connection: Connection) -> bool:
 def _upgrade(connection: Connection, database: Database) -> Upgraded:
     with backend_of(connection).making(connection):
         take_lock(connection)
-        before = look(connection, database).schema  # another upgrade may have come first
+        found = look(connection, database)  # another upgrade, also a newer one, may have come first
+        refuse_newer(found)
+        before = found.schema
         mended = [*_record(connection, before)]
         steps = steps_after(before)
         tables = table_names(connection)

@@ -124,7 +124,7 @@ def require_readable(database: Database) -> Registry:
     Raises `FormatTooNew`, and what `examine` raises.
     """
     found = examine(database)
-    _refuse_newer(found)
+    refuse_newer(found)
     return found
 
 
@@ -235,7 +235,7 @@ def look(connection: Connection, database: Database) -> Registry:
 
 def _require_usable(connection: Connection, database: Database, *, copying: bool = False) -> None:
     found = look(connection, database)
-    _refuse_newer(found)
+    refuse_newer(found)
     if found.schema != SCHEMA_VERSION:
         raise UpgradeNeeded(database, found.schema, SCHEMA_VERSION)
     mark = mark_of(connection, found)
@@ -252,7 +252,8 @@ def mark_of(connection: Connection, found: Registry) -> CopyMark | None:
     return read_mark(connection) if found.marked and known else None
 
 
-def _refuse_newer(found: Registry) -> None:
+def refuse_newer(found: Registry) -> None:
+    """Raise `FormatTooNew` for what this version of the library cannot read."""
     if found.format > FORMAT:
         raise FormatTooNew("format", found.format, FORMAT)
     if found.schema not in SCHEMA_VERSIONS:
