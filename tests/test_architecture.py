@@ -25,6 +25,7 @@ ALLOWED = {
     "exporters": {"errors", "eventstore", "projections", "ledger", "exporters"},
     "importers": {"errors", "eventstore", "projections", "ledger", "importers"},
     "migrations": {"errors", "eventstore", "projections", "migrations"},
+    "doctor": {"errors", "eventstore", "projections", "ledger", "doctor"},
     "__init__": {"errors", "eventstore", "projections", "ledger", "db"},
     "cli": {
         "errors",
@@ -34,6 +35,7 @@ ALLOWED = {
         "db",
         "exporters",
         "importers",
+        "doctor",
         "migrations",
         "__init__",
         "cli",

@@ -22,6 +22,7 @@ from certledger.cli.checkpoint import checkpoint, cosign
 from certledger.cli.crl import crl
 from certledger.cli.db import db
 from certledger.cli.demo import demo
+from certledger.cli.doctor import doctor
 from certledger.cli.evidence import evidence
 from certledger.cli.export import export
 from certledger.cli.failures import FAILED, USAGE, failure, hide_passwords, is_checking
@@ -38,7 +39,7 @@ PROGRAM: Final = "certledger"
 
 _EPILOG = """\b
 Exit codes: 0 done and clean; 1 refused, failed, or a check with findings;
-2 wrong usage, and for check, mirror check, db current, drift and verify:
+2 wrong usage, and for check, mirror check, db current, doctor, drift and verify:
   could not run;
 3 a CRL was signed although the certificates table contradicts the log.
 
@@ -197,6 +198,7 @@ for command in (
     verify,
     db,
     views.status,
+    doctor,
     demo,
 ):
     cli.add_command(command)
