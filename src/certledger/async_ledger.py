@@ -10,7 +10,7 @@ from typing import Self
 from sqlalchemy.engine import URL
 
 from certledger.auto_signing import AutoSigner
-from certledger.eventstore.database import RETRY_SECONDS, Database
+from certledger.eventstore.database import RETRY_SECONDS, Database, database_of
 from certledger.eventstore.times import Clock, utc_now
 from certledger.first_use import OnFirstUse
 from certledger.ledger import DEFAULT_URL, Ledger
@@ -41,6 +41,7 @@ class AsyncLedger(Threaded[Ledger]):
         self,
         url: str | URL | Database = DEFAULT_URL,
         *,
+        schema: str | None = None,
         create: bool = True,
         origin: str | None = None,
         clock: Clock = utc_now,
@@ -54,7 +55,7 @@ class AsyncLedger(Threaded[Ledger]):
 
         Raises `InvalidValue` for a text that is no database URL.
         """
-        database = url if isinstance(url, Database) else Database(url, retry_seconds=retry_seconds)
+        database = database_of(url, schema=schema, retry_seconds=retry_seconds)
 
         def open_it() -> Ledger:
             return Ledger(
@@ -83,13 +84,15 @@ class AsyncLedger(Threaded[Ledger]):
         return made
 
     def _use(self, database: Database, open_it: Callable[[], Ledger]) -> None:
-        self.database = database
-        self._opened = OnFirstUse(open_it)
-        super().__init__(self._opened, WorkerThreads(), self._disconnect)
+        opened = OnFirstUse(open_it)
 
-    def _disconnect(self) -> None:
-        self.database.close()
-        self._opened.forget()  # what was in memory is gone now
+        def disconnect() -> None:
+            database.close()
+            opened.forget()  # what was in memory is gone now
+
+        super().__init__(opened, WorkerThreads(), disconnect)
+        self.database = database
+        self._opened = opened
 
     @property
     def is_open(self) -> bool:

@@ -34,13 +34,14 @@ class DatabaseManager:
 
     Nothing is opened yet. `init_db`, or the first connection of a session, makes the registry
     where there is none, and the tables that callers declared on `Base`. Engine and sessions are
-    of no particular event loop; they need the driver of `certledger[async]`.
+    of no particular event loop; they need the driver of `certledger[async]`. `schema` is as for
+    the synchronous one.
 
     Raises `InvalidValue` for a text that is no database URL.
     """
 
-    def __init__(self, db_url: str = DEFAULT_URL) -> None:
-        self._use(_ledger_in(db_url))
+    def __init__(self, db_url: str = DEFAULT_URL, *, schema: str | None = None) -> None:
+        self._use(_ledger_in(Database(db_url, schema=schema)))
 
     @classmethod
     def over(cls, ledger: AsyncLedger) -> Self:
@@ -50,10 +51,11 @@ class DatabaseManager:
         return manager
 
     def _use(self, ledger: AsyncLedger) -> None:
+        engine = OnFirstUse(lambda: make_async_engine(ledger))
         self._ledger = ledger
-        self._engine = OnFirstUse(lambda: make_async_engine(ledger))
+        self._engine = engine
         self._sessions = OnFirstUse(
-            lambda: async_sessionmaker(self.engine, expire_on_commit=False, class_=AsyncSession)
+            lambda: async_sessionmaker(engine(), expire_on_commit=False, class_=AsyncSession)
         )
 
     @property
@@ -99,16 +101,23 @@ class AsyncDBHandler(Threaded[SyncDBHandler], BaseDB):
     calling task (`acting_as`). A call whose task is cancelled is either done or not, never by half.
 
     Nothing is opened yet: the first call does, and makes the registry where there is none. One
-    handler serves several event loops, one after another or in several threads. `logger` and
-    `raise_errors` are as for `SyncDBHandler`; an error of opening is answered as any other.
+    handler serves several event loops, one after another or in several threads. `logger`,
+    `raise_errors` and `schema` are as for `SyncDBHandler`; an error of opening is answered as any
+    other.
 
     Raises `InvalidValue` for a text that is no database URL.
     """
 
     def __init__(
-        self, db_url: str, logger: Logger | None = None, *, raise_errors: bool = False
+        self,
+        db_url: str,
+        logger: Logger | None = None,
+        *,
+        raise_errors: bool = False,
+        schema: str | None = None,
     ) -> None:
-        self._serve(_ledger_in(db_url, logger), logger, raise_errors=raise_errors)
+        ledger = _ledger_in(Database(db_url, schema=schema), logger)
+        self._serve(ledger, logger, raise_errors=raise_errors)
 
     @classmethod
     def over(
@@ -153,8 +162,7 @@ class AsyncDBHandler(Threaded[SyncDBHandler], BaseDB):
             yield row
 
 
-def _ledger_in(db_url: str, logger: Logger | None = None) -> AsyncLedger:
-    database = Database(db_url)
+def _ledger_in(database: Database, logger: Logger | None = None) -> AsyncLedger:
     return _with_callers_tables(database, lambda: Ledger(database, logger=logger))
 
 
