@@ -22,7 +22,7 @@ from certledger.errors import CommandIdReused, InvalidValue
 from certledger.eventstore.actor import current_actor
 from certledger.eventstore.cert_type import CertType
 from certledger.eventstore.certificates import describe_certificate, load_certificate
-from certledger.eventstore.database import RETRY_SECONDS, Database
+from certledger.eventstore.database import RETRY_SECONDS, Database, database_of
 from certledger.eventstore.event import Event, check_origin
 from certledger.eventstore.events import Deleted
 from certledger.eventstore.head import name_log
@@ -66,6 +66,7 @@ class Ledger(LedgerReader):
         self,
         url: str | URL | Database = DEFAULT_URL,
         *,
+        schema: str | None = None,
         create: bool = True,
         origin: str | None = None,
         clock: Clock = utc_now,
@@ -77,6 +78,7 @@ class Ledger(LedgerReader):
     ) -> None:
         """Open the registry, or make one where there is nothing and `create` allows.
 
+        `schema` is where the registry lies in a PostgreSQL database that it shares with others.
         `origin` names a registry in every event for all time, for example
         `ca.example.org/registry`; it can be given until the first event, and is
         `certledger.invalid/<UUID>` otherwise. `retry_seconds` is how long a locked database is
@@ -89,7 +91,7 @@ class Ledger(LedgerReader):
         """
         if origin is not None:
             check_origin(origin)
-        database = url if isinstance(url, Database) else Database(url, retry_seconds=retry_seconds)
+        database = database_of(url, schema=schema, retry_seconds=retry_seconds)
         super().__init__(database, clock)
         self._context = Context(clock, new_id, allow_clock_behind)
         self._logger = logger or DEFAULT_LOGGER

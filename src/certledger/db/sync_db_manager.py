@@ -35,11 +35,14 @@ class DatabaseManager:
     """A database and sessions on its read model.
 
     `create_all` makes the registry where there is none, and the tables that callers declared on
-    `Base`; without it no DDL is issued, now or later.
+    `Base`; without it no DDL is issued, now or later. `schema` is where they are in a PostgreSQL
+    database that is shared with others.
     """
 
-    def __init__(self, db_url: str = DEFAULT_URL, create_all: bool = True) -> None:
-        self._use(Database(db_url))
+    def __init__(
+        self, db_url: str = DEFAULT_URL, create_all: bool = True, *, schema: str | None = None
+    ) -> None:
+        self._use(Database(db_url, schema=schema))
         if create_all:
             Ledger(self._database)
             create_callers_tables(self._database)
@@ -76,15 +79,21 @@ class SyncDBHandler(BaseDB):
 
     With `raise_errors` a refusal or failure raises its typed error after logging, where the
     contract has False, [], 0 or None. `logger` is by default `certledger.DEFAULT_LOGGER`, which
-    prints nothing unless the application asks for it. Safe to use from several threads.
+    prints nothing unless the application asks for it. `schema` is where the registry lies in a
+    PostgreSQL database that it shares with others. Safe to use from several threads.
 
     Raises the `LedgerError` that says why the database cannot be opened.
     """
 
     def __init__(
-        self, db_url: str, logger: Logger | None = None, *, raise_errors: bool = False
+        self,
+        db_url: str,
+        logger: Logger | None = None,
+        *,
+        raise_errors: bool = False,
+        schema: str | None = None,
     ) -> None:
-        ledger = Ledger(db_url, logger=logger)
+        ledger = Ledger(db_url, schema=schema, logger=logger)
         self._serve(lambda: ledger, logger, raise_errors=raise_errors)
         try:
             self._db = DatabaseManager.over(ledger)

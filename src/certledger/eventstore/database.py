@@ -53,9 +53,12 @@ class Database:
         """Prepare the engine; nothing is opened yet.
 
         A URL may name an asynchronous driver: its synchronous sibling is used. `schema` is where
-        the registry lies in a PostgreSQL database that it shares with others. `retry_seconds` is
-        how long a database that others have locked, or that went away, is tried again.
-        Raises `InvalidValue` for a text that is no database URL or names a missing driver.
+        the registry lies in a PostgreSQL database that it shares with others; on MariaDB and MySQL
+        a schema is a database. `retry_seconds` is how long a database that others have locked, or
+        that went away, is tried again.
+
+        Raises `InvalidValue` for a text that is no database URL or names a missing driver, and for
+        a schema that can be none.
         """
         try:
             self.url = with_schema(sync_url(url), schema)
@@ -304,6 +307,21 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=_after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )
+
+
+def database_of(
+    url: str | URL | Database, *, schema: str | None, retry_seconds: float = RETRY_SECONDS
+) -> Database:
+    """Return a database that is given by its URL, or as itself.
+
+    Raises `InvalidValue` for a schema beside a `Database`, and what `Database` raises.
+    """
+    if not isinstance(url, Database):
+        return Database(url, schema=schema, retry_seconds=retry_seconds)
+    if schema is not None:
+        message = f"schema {schema!r}: a Database has its own; give the schema to that, or a URL"
+        raise InvalidValue(message)
+    return url
 
 
 def _driver_exception(error: BaseException) -> BaseException:

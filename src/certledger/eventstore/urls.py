@@ -18,6 +18,10 @@ _SAME: Final = {"postgres": "postgresql", "mariadb": "mysql"}
 """Names of one kind of database under which URLs are written too."""
 
 
+_LONGEST_NAME: Final = 63
+"""PostgreSQL cuts longer ones short; MariaDB and MySQL refuse more than 64 characters."""
+
+
 def sync_url(url: str | URL) -> URL:
     """Return the URL with the synchronous driver that certledger uses for its database.
 
@@ -37,10 +41,14 @@ def async_url(url: str | URL) -> URL:
 def with_schema(url: URL, schema: str | None) -> URL:
     """Return the URL of a schema in its database; on MariaDB and MySQL schema and database are one.
 
-    Raises `InvalidValue` on SQLite, where one file is one registry.
+    Raises `InvalidValue` for a name that can be none, and on SQLite, where one file is one
+    registry.
     """
     if schema is None:
         return url
+    if not schema or "\0" in schema or len(schema.encode(errors="replace")) > _LONGEST_NAME:
+        message = f"schema {schema!r}: a name has 1 to {_LONGEST_NAME} bytes, none of them NUL"
+        raise InvalidValue(message)
     match url.get_backend_name():
         case "postgresql":
             # Quoted as an identifier, and its blanks and backslashes for the options of libpq.
