@@ -25,6 +25,7 @@ ALLOWED = {
     "exporters": {"errors", "eventstore", "projections", "ledger", "exporters"},
     "importers": {"errors", "eventstore", "projections", "ledger", "importers"},
     "migrations": {"errors", "eventstore", "projections", "migrations"},
+    "copying": {"errors", "eventstore", "projections", "copying"},
     "doctor": {"errors", "eventstore", "projections", "ledger", "doctor"},
     "__init__": {"errors", "eventstore", "projections", "ledger", "db"},
     "cli": {
@@ -35,6 +36,7 @@ ALLOWED = {
         "db",
         "exporters",
         "importers",
+        "copying",
         "doctor",
         "migrations",
         "__init__",

@@ -19,6 +19,7 @@ from certledger import __version__
 from certledger.cli import changes, checks, views
 from certledger.cli.check import check
 from certledger.cli.checkpoint import checkpoint, cosign
+from certledger.cli.copy import copy
 from certledger.cli.crl import crl
 from certledger.cli.db import db
 from certledger.cli.demo import demo
@@ -190,6 +191,7 @@ for command in (
     check,
     export,
     restore,
+    copy,
     mirror,
     cosign,
     key,

@@ -32,7 +32,7 @@ class Session:
 
         Only with `create` is a missing one made.
         """
-        self._check_url()
+        check_url(self.db, "'--db'")
         with (
             acting_as(self.actor, comment=self.comment),
             Ledger(
@@ -47,20 +47,22 @@ class Session:
     @contextmanager
     def database(self) -> Iterator[Database]:
         """Lend the database itself, for what does not want an open registry."""
-        self._check_url()
+        check_url(self.db, "'--db'")
         database = Database(self.db)
         try:
             yield database
         finally:
             database.close()
 
-    def _check_url(self) -> None:
-        if "://" not in self.db:
-            # What looks like no URL may still be one with a typing error and a password.
-            shown = "the value" if "@" in self.db else repr(self.db)
-            advice = "" if "@" in self.db else f"; for a file write sqlite:///{self.db}"
-            message = f"{shown} is no database URL{advice}"
-            raise click.BadParameter(message, param_hint="'--db'")
+
+def check_url(text: str, hint: str) -> None:
+    """Refuse what is no database URL; `hint` names the parameter."""
+    if "://" not in text:
+        # What looks like no URL may still be one with a typing error and a password.
+        shown = "the value" if "@" in text else repr(text)
+        advice = "" if "@" in text else f"; for a file write sqlite:///{text}"
+        message = f"{shown} is no database URL{advice}"
+        raise click.BadParameter(message, param_hint=hint)
 
 
 pass_session = click.make_pass_decorator(Session)
