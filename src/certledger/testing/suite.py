@@ -81,10 +81,10 @@ class Suite:
         return opened.handler
 
     @pytest.fixture
-    def ledger(self, opened: Opened) -> Ledger:
+    def ledger(self, backend: Backend, opened: Opened) -> Ledger:
         """What lies under the handler."""
-        if opened.ledger is None:
-            pytest.skip("the handler is not certledger's")
+        backend.require_certledger()
+        assert opened.ledger is not None
         return opened.ledger
 
     @pytest.fixture
