@@ -22,7 +22,7 @@ _LANGUAGES: Final = {"sql": "SQL", "shell": "shell", "ini": "configuration"}
 @format_option()
 @pass_session
 def doctor(session: Session, form: str) -> None:
-    """Tell what weakens the promise of the registry, and what mends it.
+    """Tell what weakens the registry, and what mends it.
 
     Looks at the settings of the database, at the connection, at what the role may do, at triggers,
     clocks and files, and changes nothing. Something weak keeps the registry from what it promises;
