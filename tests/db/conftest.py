@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import warnings
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 from sqlalchemy import ForeignKey, Table
@@ -50,3 +53,18 @@ def callers_table() -> Iterator[type[Base]]:
     assert isinstance(table, Table)
     Base.registry._dispose_cls(Owner)
     Base.metadata.remove(table)
+
+
+@pytest.fixture(scope="module")
+def tiny_ca() -> Iterator[ModuleType]:
+    """tiny_ca, without the console handler that it installs when it is imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = importlib.import_module("tiny_ca")
+    logger = importlib.import_module("tiny_ca.settings").DEFAULT_LOGGER
+    installed = list(logger.handlers)
+    for handler in installed:
+        logger.removeHandler(handler)
+    yield module
+    for handler in installed:
+        logger.addHandler(handler)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,21 +18,6 @@ from cryptography.x509 import ReasonFlags
 import certledger
 from certledger.db import SyncDBHandler
 from tests.support.contract import covers
-
-
-@pytest.fixture(scope="module")
-def tiny_ca() -> Iterator[ModuleType]:
-    """tiny_ca, without the console handler that it installs when it is imported."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = importlib.import_module("tiny_ca")
-    logger = importlib.import_module("tiny_ca.settings").DEFAULT_LOGGER
-    installed = list(logger.handlers)
-    for handler in installed:
-        logger.removeHandler(handler)
-    yield module
-    for handler in installed:
-        logger.addHandler(handler)
 
 
 @pytest.fixture
