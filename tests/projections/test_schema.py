@@ -16,8 +16,9 @@ from certledger.eventstore.database import Database
 from certledger.eventstore.head import read_head
 from certledger.eventstore.tables import LOG_TABLES
 from certledger.eventstore.triggers.sqlite import TRIGGERS
-from certledger.projections import schema
-from certledger.projections.schema import make_read_model, prepare, versions
+from certledger.projections import making
+from certledger.projections.making import make_read_model
+from certledger.projections.schema import prepare, versions
 from tests.support import raw
 from tests.support.clock import FakeClock
 
@@ -66,7 +67,7 @@ def test_a_making_that_fails_leaves_no_table(
         raise RuntimeError(message)
 
     with monkeypatch.context() as broken:
-        broken.setattr(schema, "insert_head", fail)
+        broken.setattr(making, "insert_head", fail)
         with pytest.raises(RuntimeError, match="power failure"):
             make(database)
     assert objects(file, "table") == set()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, Table, bindparam, inspect, select
+from sqlalchemy import Connection, bindparam, inspect, select
 
 from certledger.errors import (
     FormatTooNew,
@@ -22,7 +22,7 @@ from certledger.errors import (
 from certledger.eventstore.backends import backend_of
 from certledger.eventstore.backends.sqlite_files import peek_tables
 from certledger.eventstore.database import Database
-from certledger.eventstore.head import Head, insert_head, read_format, read_head
+from certledger.eventstore.head import Head, read_format, read_head
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import (
     FORMAT,
@@ -33,21 +33,13 @@ from certledger.eventstore.tables import (
     log_copy,
     log_head,
 )
-from certledger.eventstore.tables import metadata as log_metadata
 from certledger.eventstore.times import Clock
 from certledger.projections.copy_mark import CopyMark, read_mark, set_mark
-from certledger.projections.models import (
-    CERTIFICATES,
-    PROJECTOR_VERSION,
-    Base,
-    projection,
-    retired,
-)
-from certledger.projections.models import metadata as read_metadata
+from certledger.projections.making import TABLES, is_unfinished, make
+from certledger.projections.models import CERTIFICATES, PROJECTOR_VERSION, Base, projection
 
 _LOG: Final = frozenset(LOG_TABLES)
-_READ_MODEL: Final[tuple[Table, ...]] = (CERTIFICATES, retired, projection)
-_OURS: Final = frozenset(log_metadata.tables) | {table.name for table in _READ_MODEL}
+_OURS: Final = frozenset(table.name for table in TABLES)
 _SCHEMA_VERSION: Final = Statement(select(alembic_version.c.version_num))
 _PROJECTOR_VERSION: Final = Statement(
     select(projection.c.version).where(projection.c.name == bindparam("read_model"))
@@ -132,7 +124,7 @@ def _peek(database: Database, *, create: bool) -> bool:
     """Tell whether there are tables of the log, by a look that creates and changes nothing."""
     path = database.file
     if path is None:
-        return database.read(lambda connection: _is_registry(table_names(connection), database))
+        return database.read(lambda connection: _is_there(connection, database, create=create))
     if not path.exists() or path.stat().st_size == 0:
         if not create:
             raise _nothing_in(database)
@@ -145,6 +137,20 @@ def _peek(database: Database, *, create: bool) -> bool:
     if names is None:
         return database.read(lambda connection: _is_registry(table_names(connection), database))
     return _is_registry(names, database)
+
+
+def _is_there(connection: Connection, database: Database, *, create: bool) -> bool:
+    """Tell a registry from an empty database, and from one in which it is just being made."""
+    if not is_unfinished(connection):
+        # Looked at after that, as it may have been finished meanwhile.
+        return _is_registry(table_names(connection), database)
+    if not create:
+        message = (
+            f"{database}: a registry is being made here, or was not made to its end: "
+            "`certledger init` finishes it"
+        )
+        raise NotARegistry(message)
+    return False
 
 
 def _nothing_in(database: Database) -> NotARegistry:
@@ -197,27 +203,10 @@ def _make_unless_made(
 ) -> None:
     with backend_of(connection).making(connection):
         # Another process may have been faster; here nobody else can be.
-        if log_head.name not in table_names(connection):
-            _make(connection, origin, clock)
+        if log_head.name not in table_names(connection) or is_unfinished(connection):
+            make(connection, origin, clock)
             if then is not None:
                 then(connection)
-
-
-def _make(connection: Connection, origin: str, clock: Clock) -> None:
-    log_metadata.create_all(connection)
-    make_read_model(connection)
-    backend_of(connection).create_triggers(connection)
-    connection.execute(alembic_version.insert().values(version_num=SCHEMA_VERSION))
-    connection.execute(
-        projection.insert().values(name=CERTIFICATES.name, position=0, version=PROJECTOR_VERSION)
-    )
-    insert_head(connection, origin, clock())
-
-
-def make_read_model(connection: Connection) -> None:
-    """Create those tables of the read model that are not there."""
-    Base.metadata.create_all(connection, tables=[CERTIFICATES])
-    read_metadata.create_all(connection)
 
 
 def look(connection: Connection, database: Database) -> Registry:

@@ -16,6 +16,7 @@ from certledger.eventstore.backends.backend import Backend, on_begin
 from certledger.eventstore.backends.mariadb_sessions import SetUp, begin
 from certledger.eventstore.durability.mariadb import REDO_LOG, SETTINGS, symptoms_of_settings
 from certledger.eventstore.symptom import Symptom
+from certledger.eventstore.tables import LOG_TABLES
 from certledger.eventstore.triggers.mariadb import TRIGGERS
 
 _SETTINGS: Final = text("SHOW VARIABLES WHERE Variable_name IN :names").bindparams(
@@ -86,6 +87,13 @@ class MariaDb(Backend):
         finally:
             if driver.open:  # else the lock is gone with the connection
                 connection.execute(_GIVE_BACK)
+
+    def create_triggers(self, connection: Connection) -> None:
+        # Some are there already where the making of a registry was broken off.
+        there = self.stored_triggers(connection, LOG_TABLES)
+        for name, ddl in self.triggers.items():
+            if name not in there:
+                connection.exec_driver_sql(ddl)
 
     def stored_triggers(self, connection: Connection, tables: tuple[str, ...]) -> dict[str, str]:
         return catalog.stored_triggers(connection, tables, frozenset(self.triggers))
