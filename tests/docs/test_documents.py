@@ -16,6 +16,7 @@ LANGUAGES = {
     "console": "commands after `$ ` and their output: run",
     "python": "a program: run",
     "output": "what the program before it printed: compared",
+    "sql": "statements for a database server: run by tests/backends/",
     "json": "an entry of the log: read by test_reference.py",
     "text": "neither command nor output: a drawing, a line of a file",
     "{toctree}": "Sphinx's",
@@ -23,6 +24,7 @@ LANGUAGES = {
 }
 """What a fenced block may be, so that no command escapes being run."""
 
+_POSTGRESQL = "docs/how-to/set-up-postgresql.md"
 _COMPLETION = "docs/how-to/complete-in-the-shell.md"
 _BASH = '$ eval "$(_CERTLEDGER_COMPLETE=bash_source certledger)"'
 _ZSH = '$ eval "$(_CERTLEDGER_COMPLETE=zsh_source certledger)"'
@@ -38,6 +40,11 @@ NOT_RUN = {
     (_COMPLETION, _FISH): f"for fish; {_ASKED}",
     ("docs/explanation/performance.md", "$ make bench"): "it measures for minutes",
     (_PUBLISH, "$ ssh audit@other.example.org < log.checkpoint"): "needs another host",
+    (
+        _POSTGRESQL,
+        "$ certledger --db postgresql://registry_owner@db.example.org/pki init "
+        "--origin ca.example.org/registry",
+    ): "needs a server of PostgreSQL",
     (_UPGRADE, "$ certledger --db sqlite:///old.db db current"): _OLD,
     (_UPGRADE, "$ certledger --db sqlite:///old.db db upgrade"): _OLD,
     (_PUBLISH, "$ rclone copy mirror store:registry --exclude /checkpoint --immutable"): (

@@ -107,20 +107,23 @@ def recreate_tables(scratch: Scratch) -> None:
         scratch.catch_up()
         views = set(inspect(connection).get_view_names())
         for pair in PAIRS:
-            if pair.table.name in views:
-                connection.exec_driver_sql(f"DROP VIEW {pair.table.name}")
-            else:
-                pair.table.drop(connection, checkfirst=True)
-            pair.table.create(connection)
-            names = list(pair.table.columns.keys())
-            connection.execute(
-                insert(pair.table).from_select(
-                    names, select(*[pair.scratch.c[name] for name in names])
-                )
-            )
+            with backend_of(connection).remaking(connection, pair.table.name):
+                if pair.table.name in views:
+                    connection.exec_driver_sql(f"DROP VIEW {pair.table.name}")
+                else:
+                    pair.table.drop(connection, checkfirst=True)
+                _create_filled(connection, pair)
 
     with backend_of(connection).without_foreign_keys(connection):
         scratch.locked(work)
+
+
+def _create_filled(connection: Connection, pair: Pair) -> None:
+    pair.table.create(connection)
+    names = list(pair.table.columns.keys())
+    connection.execute(
+        insert(pair.table).from_select(names, select(*[pair.scratch.c[name] for name in names]))
+    )
 
 
 def set_projector_version(scratch: Scratch) -> None:

@@ -129,6 +129,14 @@ class Backend(ABC):
         yield
 
     @contextmanager
+    def remaking(self, connection: Connection, table: str) -> Iterator[None]:
+        """Keep who may use a table, and the foreign keys to it, while it is dropped and made anew
+        in one transaction.
+        """
+        del connection, table
+        yield
+
+    @contextmanager
     def without_foreign_keys(self, connection: Connection) -> Iterator[None]:
         """Let a table be dropped and made anew under the foreign keys of others."""
         del connection

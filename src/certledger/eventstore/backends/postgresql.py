@@ -9,15 +9,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 
-from certledger.errors import (
-    NotARegistry,
-    ReadOnlyRegistry,
-    StorageError,
-    StorageUnavailable,
-    UnreadableValue,
-)
+from certledger.errors import StorageError
 from certledger.eventstore.backends import postgresql_catalog as catalog
+from certledger.eventstore.backends import postgresql_errors as errors
 from certledger.eventstore.backends.backend import Backend, Mode, on_begin
+from certledger.eventstore.backends.postgresql_remaking import kept
 from certledger.eventstore.backends.postgresql_sessions import (
     SCHEMAS_OF_CALLERS,
     Pin,
@@ -26,36 +22,6 @@ from certledger.eventstore.backends.postgresql_sessions import (
 )
 from certledger.eventstore.symptom import Symptom
 from certledger.eventstore.triggers.postgresql import TRIGGERS
-
-_TRANSIENT: Final = frozenset(
-    {
-        "40001",  # serialization_failure, also on a standby: conflict with recovery
-        "40P01",  # deadlock_detected
-        "53300",  # too_many_connections
-        "55P03",  # lock_not_available
-    }
-)
-_WAITING: Final = (
-    "too many clients",
-    "remaining connection slots",
-    "too many connections",
-    "the database system is starting up",
-    "the database system is in recovery mode",
-    "not yet accepting connections",
-)
-"""Why a server takes no connection just now; libpq gives no code for what happens so early."""
-_LOST: Final = frozenset(
-    {
-        "25P03",  # idle_in_transaction_session_timeout
-        "57P01",  # admin_shutdown, which is also an ended session
-        "57P02",  # crash_shutdown
-        "57P03",  # cannot_connect_now
-        "57P05",  # idle_session_timeout
-    }
-)
-_DENIED: Final = "42501"
-_READ_ONLY: Final = "25006"
-_NO_SCHEMA: Final = frozenset({"3F000", "3D000"})
 
 _DEFAULTS: Final = {
     "application_name": "certledger",
@@ -89,47 +55,16 @@ class PostgreSql(Backend):
         event.listen(engine, "connect", SetUp(wait_seconds=min(10.0, retry_seconds)))
 
     def is_transient(self, error: BaseException) -> bool:
-        state = getattr(error, "sqlstate", None)
-        if state is None:
-            return any(words in str(error) for words in _WAITING)
-        return state in _TRANSIENT
+        return errors.is_transient(error)
 
     def is_lost(self, error: BaseException) -> bool:
-        import psycopg  # noqa: PLC0415 # an optional package, there where its errors are
-
-        state = getattr(error, "sqlstate", None)
-        if state is None:
-            lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-            return lost and not self.is_transient(error)
-        return state in _LOST or state.startswith("08")
+        return errors.is_lost(error)
 
     def explain(self, error: BaseException, database: str) -> StorageError | None:
-        import psycopg  # noqa: PLC0415 # an optional package, there where its errors are
-
-        state = getattr(error, "sqlstate", None)
-        words = self.text_of(error)
-        if state == _DENIED:
-            return ReadOnlyRegistry(
-                f"{database}: the server does not let this role do that: {words}; connect as a "
-                "role with the privilege for it"
-            )
-        if state == _READ_ONLY:
-            return ReadOnlyRegistry(
-                f"{database} cannot be written: {words}; connect to the primary, as a role "
-                "without default_transaction_read_only"
-            )
-        if state in _NO_SCHEMA:
-            return NotARegistry(f"{database}: {words}; create it first")
-        if state is None and isinstance(error, psycopg.DataError):
-            return UnreadableValue(words)
-        if self.is_lost(error):
-            return StorageUnavailable(f"{database}: {words}")
-        return None
+        return errors.explain(error, database)
 
     def text_of(self, error: BaseException) -> str:
-        diagnosis = getattr(error, "diag", None)
-        words = getattr(diagnosis, "message_primary", None) or str(error)
-        return " ".join(words.split())  # libpq writes several lines
+        return errors.text_of(error)
 
     @contextmanager
     def making(self, connection: Connection) -> Iterator[None]:
@@ -143,6 +78,11 @@ class PostgreSql(Backend):
     def drop_trigger(self, connection: Connection, name: str, table: str) -> None:
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
         connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
+
+    @contextmanager
+    def remaking(self, connection: Connection, table: str) -> Iterator[None]:
+        with kept(connection, table):
+            yield
 
     def stored_triggers(self, connection: Connection, tables: tuple[str, ...]) -> dict[str, str]:
         return catalog.stored_triggers(connection, tables)
