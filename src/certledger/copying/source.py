@@ -28,7 +28,7 @@ from certledger.eventstore.continuation import Continuation
 from certledger.eventstore.database import Database
 from certledger.eventstore.event import Event, read_event
 from certledger.eventstore.events import EVENT_TYPES, UnknownData
-from certledger.eventstore.head import Head, read_head
+from certledger.eventstore.head import Head, frontier_of, read_head
 from certledger.eventstore.merkle import Frontier
 from certledger.eventstore.reader import PAGE, Entry, read_entries
 from certledger.eventstore.tables import log_entry
@@ -103,19 +103,25 @@ class Source:
         """Return the root of the first `size` entries, from the hashes that are stored."""
         return self.database.read(lambda connection: root_at(connection, size))
 
-    def batches(self, log: Continuation, stop: int) -> Iterator[Batch]:
-        """Yield the entries by which `log` goes on up to the position `stop`, each checked: its
+    def batches(self, log: Continuation, head: Head) -> Iterator[Batch]:
+        """Yield the entries by which `log` goes on up to what a head states, each checked: its
         bytes against its hashes, its columns against its bytes, its place.
 
         Raises `LogCorrupt` or `UnknownEventType`, which name the entry.
         """
-        while log.size < stop:
-            before, end = log.frontier.root(), min(log.size + PAGE, stop)
+        before = log.frontier.root()
+        while log.size < head.size:
+            end = min(log.size + PAGE, head.size)
             rows = [checked_row(stored, log) for stored in self.entries(log.size, end)]
             if log.size != end:
                 message = "it is missing"
                 raise LogCorrupt(message, log.size)
-            yield Batch(rows, before, Frontier(log.size, log.frontier.peaks), log.recorded_at)
+            root = log.frontier.root()
+            if end == head.size and root != head.root:
+                message = f"log_head states the root {head.root.hex()}, the entries {root.hex()}"
+                raise LogCorrupt(message)
+            yield Batch(rows, before, Frontier(end, log.frontier.peaks), log.recorded_at)
+            before = root
 
     def entries(self, start: int, stop: int) -> list[Entry]:
         """Return the entries from `start` up to `stop` as they are stored. Raises `LogCorrupt`."""
@@ -189,6 +195,7 @@ def _event(seq: int, entry: bytes) -> Event:
 
 def _extent(connection: Connection) -> Extent:
     head = read_head(connection)
+    frontier_of(head)  # raises for a root that is not that of the peaks
     last = connection.scalar(_LAST)
     size = 0 if last is None else last + 1
     if size != head.size:
