@@ -58,7 +58,7 @@ def stored_triggers(
     user may only know that they are there.
     """
     found = _stored(connection.execute(_TRIGGERS), tables)
-    if wanted <= set(found):
+    if wanted <= set(found) and HIDDEN not in found.values():
         return found
     # They are shown to who may make and drop them, which one who verifies should not.
     found = _listed(connection, tables) or found
@@ -77,7 +77,9 @@ def foreign_engines(connection: Connection, tables: tuple[str, ...]) -> Iterator
 def _stored(rows: Any, tables: tuple[str, ...]) -> dict[str, str]:
     stored = {}
     for name, timing, verb, table, body, mode in rows:
-        if table in tables:
+        if table in tables and body is None:  # who may write the table is told the name alone
+            stored[name] = HIDDEN
+        elif table in tables:
             ddl = trigger(name, f"{timing} {verb}", table, body)
             odd = sorted(set(mode.split(",")) - _SPEECH)
             stored[name] = f"{ddl} -- under the SQL mode {','.join(odd)}" if odd else ddl
