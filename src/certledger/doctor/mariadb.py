@@ -25,7 +25,8 @@ from certledger.doctor.sessions import (
     symptoms_of_transport,
 )
 from certledger.eventstore.backends.mariadb_catalog import foreign_engines
-from certledger.eventstore.durability.mariadb import change
+from certledger.eventstore.backends.mariadb_errors import code_of
+from certledger.eventstore.durability.mariadb import change, is_mariadb
 from certledger.eventstore.symptom import Mend, Symptom, ini, shell
 from certledger.eventstore.tables import LOG_TABLES
 from certledger.eventstore.times import Clock, aware_utc
@@ -41,6 +42,12 @@ _CIPHER: Final = text("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
 _ACCOUNT: Final = text("SELECT current_user(), database()")
 _GRANTS: Final = text("SHOW GRANTS")
 _ROLES: Final = text("SELECT DISTINCT role_name FROM information_schema.applicable_roles")
+_ACTIVE_ROLE: Final = text("SELECT current_role()")
+_ROLES_OF_MYSQL: Final = text(
+    "SELECT DISTINCT role_name, role_host FROM information_schema.applicable_roles"
+)
+_NOT_TO_BE_TAKEN_ON: Final = 1959
+"""A role that is granted to another one only: that one's privileges tell of it."""
 
 
 def checks_of_reading(url: URL, clock: Clock) -> tuple[Check, ...]:
@@ -96,10 +103,46 @@ def read_account(connection: Connection) -> Account:
 def read_grants(connection: Connection) -> list[Granted]:
     """Return what the account is granted, itself and by the roles that it may take on."""
     lines = list(connection.scalars(_GRANTS))
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    for role in connection.scalars(_ROLES).all():
-        lines += connection.scalars(text(f"SHOW GRANTS FOR {quote(role)}")).all()
+    if is_mariadb(_read(connection, ("version",))):
+        lines += _by_taking_on_roles(connection)
+    else:
+        lines += _with_roles(connection)
     return list(dict.fromkeys(parse_grants(lines)))
+
+
+def _by_taking_on_roles(connection: Connection) -> list[str]:
+    """Return what MariaDB's roles are granted, which it tells only to who has taken them on."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    before = connection.execute(_ACTIVE_ROLE).scalar()
+    lines: list[str] = []
+    try:
+        for role in connection.scalars(_ROLES).all():
+            if _take_on(connection, quote(role)):
+                lines += connection.scalars(_GRANTS)
+    finally:
+        _take_on(connection, "NONE" if before is None else quote(before))
+    return lines
+
+
+def _take_on(connection: Connection, role: str) -> bool:
+    driver: Any = connection.connection.dbapi_connection
+    with driver.cursor() as cursor:
+        try:
+            cursor.execute(f"SET ROLE {role}")
+        except connection.dialect.loaded_dbapi.Error as error:
+            if code_of(error) != _NOT_TO_BE_TAKEN_ON:
+                raise
+            return False
+        return True
+
+
+def _with_roles(connection: Connection) -> list[str]:
+    """Return what MySQL's roles give the account, as if they were granted to itself."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    found = connection.execute(_ROLES_OF_MYSQL).all()
+    roles = ", ".join(f"{quote(name)}@{quote(host)}" for name, host in found)
+    using = text(f"SHOW GRANTS FOR current_user() USING {roles}")
+    return list(connection.scalars(using)) if roles else []
 
 
 def read_transport(connection: Connection) -> Transport:
@@ -121,7 +164,8 @@ def _with_tls(connection: Connection, url: URL) -> tuple[Mend, ...]:
 
 
 def _read(connection: Connection, names: tuple[str, ...]) -> dict[str, str]:
-    return dict(connection.execute(_VARIABLES, {"names": list(names)}).tuples().all())
+    rows = connection.execute(_VARIABLES, {"names": list(names)})
+    return {name: str(value) for name, value in rows}
 
 
 def _time(connection: Connection) -> datetime:
