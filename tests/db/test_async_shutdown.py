@@ -1,18 +1,13 @@
-"""Programs that use the asynchronous handler end without a word, however they end.
-
-Every script runs in a fresh process in which a warning is an error; where it has nobody to go to,
-as in the garbage collector, Python prints it.
-"""
+"""Programs that use the asynchronous handler end without a word, however they end."""
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from certledger import Ledger
-from tests.support.processes import environment, python
+from tests.support.quiet import run_quietly
 
 BEGIN = """
 import asyncio, gc, sys, threading
@@ -132,24 +127,10 @@ if pid:
 }
 
 
-def run_quietly(script: str, url: str) -> str:
-    """What a script prints; it must end well, and nothing may be said on standard error."""
-    done = subprocess.run(
-        python(BEGIN + script, url),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
 @pytest.mark.parametrize("place", ["file", "in memory"])
 @pytest.mark.parametrize("end", ENDS)
 def test_a_program_ends_without_a_word(end: str, place: str, url: str) -> None:
-    run_quietly(ENDS[end], url if place == "file" else "sqlite+aiosqlite://")
+    run_quietly(BEGIN + ENDS[end], url if place == "file" else "sqlite+aiosqlite://")
 
 
 def test_the_end_of_a_program_waits_for_a_change_that_has_begun(url: str, file: Path) -> None:
@@ -173,6 +154,6 @@ asyncio.run(main())
 other.execute("ROLLBACK")
 other.close()
 """
-    run_quietly(script, url)
+    run_quietly(BEGIN + script, url)
     with Ledger(url) as after:
         assert after.get(1).status == "revoked"

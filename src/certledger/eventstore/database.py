@@ -82,8 +82,10 @@ class Database:
         # A fork may come from inside of a unit of work, in the thread that holds the lock.
         self._write_lock = threading.RLock()
         self._fork_waited = False
-        self._writer: Connection | None = None
         self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
+        self._kept = _Kept(self.engine)
+        # Drivers warn of a connection that is dropped; callers need not close a database.
+        weakref.finalize(self, self._kept.close)
         _open_databases.add(self)
 
     def __str__(self) -> str:
@@ -157,7 +159,7 @@ class Database:
     def close(self) -> None:
         """Close all connections. The database can still be used: it opens new ones."""
         with self._write_lock:
-            self._close_connections()
+            self._kept.close()
 
     def before_fork(self) -> None:
         """Wait for the change that another thread is making, and close all idle connections.
@@ -166,8 +168,9 @@ class Database:
         child would think it had the parent's locks, and write into a log that the parent removes.
         """
         self._fork_waited = self._write_lock.acquire(timeout=self._retry_seconds)
-        if not self.in_memory and not (self._writer and self._writer.in_transaction()):
-            self._close_connections()
+        writer = self._kept.writer
+        if not self.in_memory and not (writer and writer.in_transaction()):
+            self._kept.close()
 
     def after_fork_in_parent(self) -> None:
         """Let others write again."""
@@ -179,15 +182,9 @@ class Database:
         self._write_lock = threading.RLock()
         if self.in_memory:
             return
-        _abandoned.append((self._writer, self.engine.pool))
-        self._writer = None
+        _abandoned.append((self._kept.writer, self.engine.pool))
+        self._kept.writer = None
         self.engine.dispose(close=False)
-
-    def _close_connections(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        self.engine.dispose()
 
     def _persistently(self, once: Callable[[bool], Result]) -> Result:
         started = self._clock()
@@ -211,7 +208,7 @@ class Database:
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 # jitter, not a secret
 
     def _write_once(self, work: Callable[[Connection, bool], Result], retrying: bool) -> Result:
-        connection = self._writer
+        connection = self._kept.writer
         if connection is None or connection.closed or connection.invalidated:
             connection = self._writers.connect()
         try:
@@ -222,7 +219,7 @@ class Database:
             raise
         except BaseException:
             # What state the connection is in is unknown: an interrupted one must not be kept.
-            self._writer = None
+            self._kept.writer = None
             if not self.in_memory:
                 connection.invalidate()
             connection.close()
@@ -246,7 +243,7 @@ class Database:
         if self.in_memory:
             connection.close()
         else:
-            self._writer = connection
+            self._kept.writer = connection
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -275,6 +272,20 @@ class Database:
     def _reason(self, error: Exception) -> str:
         original = _driver_exception(error)
         return self.backend.text_of(original) or type(original).__name__
+
+
+class _Kept:
+    """The connections that a database keeps: the engine's pool, and the one of its changes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.writer: Connection | None = None
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+        self._engine.dispose()
 
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
