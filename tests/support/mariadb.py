@@ -29,6 +29,7 @@ def stranger(url: str, *statements: str, **options: Any) -> Iterator[pymysql.Con
             **options,
         )
     ) as connection:
+        run(connection, "SET SESSION sql_select_limit = 18446744073709551615")
         for statement in statements:
             run(connection, statement)
         yield connection

@@ -53,7 +53,9 @@ class MariaDb(Backend):
         return engine
 
     def set_up_sessions(self, engine: Engine, retry_seconds: float) -> None:
-        event.listen(engine, "connect", SetUp(wait_seconds=min(10.0, retry_seconds)))
+        # First, as SQLAlchemy then asks the session for its way of quoting.
+        set_up = SetUp(wait_seconds=min(10.0, retry_seconds))
+        event.listen(engine, "connect", set_up, insert=True)
         on_begin(engine, begin)
 
     def is_transient(self, error: BaseException) -> bool:

@@ -63,16 +63,12 @@ class SetUp:
         Raises `StorageUnavailable` where the server takes no statements of the length that the
         registry needs.
         """
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(self._statement, tuple(self._values.values()))
-                cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {_CHANGING}")
-                cursor.execute("SELECT @@max_allowed_packet")
-                _require_room(*cursor.fetchone())
-            _notice_a_vanished_server(connection)
-        except BaseException:
-            connection.close()  # the pool will never know of it
-            raise
+        with connection.cursor() as cursor:
+            cursor.execute(self._statement, tuple(self._values.values()))
+            cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {_CHANGING}")
+            cursor.execute("SELECT @@max_allowed_packet")
+            _require_room(*cursor.fetchone())
+        _notice_a_vanished_server(connection)
         record.info[_LEVEL] = _CHANGING
 
 
