@@ -196,7 +196,7 @@ def read_page(
 
 
 def _corrupt(error: UnreadableValue) -> LogCorrupt:
-    seq = error.row[0]
+    seq = error.row[0] if error.row else None
     return LogCorrupt(str(error.__cause__), seq if isinstance(seq, int) else None)
 
 

@@ -123,7 +123,11 @@ class Statement:
         cursor = connection.connection.cursor()
         try:
             cursor.execute(plan.sql, plan.bind(values))
-            return plan.rows(cursor.fetchall())
+            try:
+                raw = cursor.fetchall()
+            except connection.dialect.loaded_dbapi.DataError as error:  # 'infinity' on PostgreSQL
+                raise UnreadableValue(str(error)) from error
+            return plan.rows(raw)
         finally:
             cursor.close()
 
