@@ -90,8 +90,8 @@ def reader_of(place: Place) -> Iterator[str]:
         sql.exec_driver_sql(f"CREATE USER {name} IDENTIFIED BY '{password}'")
         sql.exec_driver_sql(f"GRANT SELECT ON {place.name}.* TO {name}")
         try:
-            url = make_url(place.url).set(username=name, password=password)
-            yield url.render_as_string(hide_password=False)
+            reader = make_url(place.url).set(username=name, password=password)
+            yield reader.render_as_string(hide_password=False)
         finally:
             sql.exec_driver_sql(f"DROP USER {name}")
 

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy.engine import URL
 
 from certledger.copying.agreement import COMPARED, TableAgreement
+from certledger.copying.ahead import ahead
 from certledger.copying.proof import prove_log
 from certledger.copying.report import CopyReport
 from certledger.copying.source import Extent, Source
@@ -143,7 +144,7 @@ class _Copy:
         source.check_checkpoints(target.checkpoints, extent)
         target.expect(extent, log, self._clock())
         report = share(self._progress, 0.0, _COPIED)
-        for batch in source.batches(log, extent.head):
+        for batch in ahead(source.batches(log, extent.head)):
             target.append(batch)
             report(batch.after.size, extent.head.size)
         for page in source.checkpoints(target.checkpoints, extent.checkpoints):
