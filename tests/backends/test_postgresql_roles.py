@@ -24,6 +24,7 @@ from certledger.migrations.upgrading import upgrade
 from certledger.projections.verifying.outside import Outside
 from tests.docs.page import blocks, read_lines
 from tests.support.certificates import make_ca, make_certificate
+from tests.support.doctor import weak
 from tests.support.log import ORIGIN
 from tests.support.postgresql import plain, role
 from tests.support.servers import administrator, random_name
@@ -325,3 +326,8 @@ def test_the_owner_recreates_the_tables(roles: Roles) -> None:
     with Ledger(roles.auditor) as ledger:
         assert ledger.get(31).serial_number == "31"
         assert [*ledger.verify(outside=OUTSIDE)] == []
+
+
+@pytest.mark.parametrize("name", ["app", "auditor"])
+def test_the_doctor_finds_nothing_weak_with_them(roles: Roles, name: str) -> None:
+    assert weak(getattr(roles, name)) == []

@@ -105,6 +105,13 @@ def test_an_account_that_may_only_read_has_nothing_weak(accounts: Accounts) -> N
     assert kinds(found) == ["trigger-hidden"]
 
 
+DAMAGE = (
+    "UPDATE certificates SET status = 'expired' WHERE serial_number = '3'",
+    "DELETE FROM certificates WHERE serial_number = '4'",
+    "UPDATE retired SET serial_number = '5'",
+)
+
+
 def test_the_account_that_the_doctor_makes_may_do_what_a_registry_is_for(
     accounts: Accounts, owner: str, tmp_path: Path
 ) -> None:
@@ -115,12 +122,15 @@ def test_the_account_that_the_doctor_makes_may_do_what_a_registry_is_for(
     accounts.names.append(account)
     accounts.run(f"ALTER USER {account} IDENTIFIED BY 'secret' ACCOUNT UNLOCK")
     with Ledger(accounts.url(name)) as ledger:
-        ledger.issue(make_certificate(serial=2))
+        for serial in (2, 3, 4):
+            ledger.issue(make_certificate(serial=serial))
         ledger.revoke(2, reason="superseded")
         ledger.delete(2)
         ledger.expire_due()
+        statements(owner, *DAMAGE)
+        assert len(list(ledger.drift())) == 3
+        assert ledger.rebuild().differences == 3
         assert list(ledger.drift()) == []
-        assert ledger.rebuild().differences == 0
         sign_log(ledger.database, tmp_path, ledger.now)
         assert {each.level for each in ledger.verify()} == {"note"}
     assert weak(accounts.url(name)) == []

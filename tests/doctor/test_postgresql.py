@@ -53,16 +53,26 @@ def test_the_role_that_the_doctor_makes_has_nothing_weak(application: str) -> No
     assert symptoms(application, but=["no-checkpoint"]) == []
 
 
+DAMAGE = (
+    "UPDATE certificates SET status = 'expired' WHERE serial_number = '3'",
+    "DELETE FROM certificates WHERE serial_number = '4'",
+    "UPDATE retired SET serial_number = '5'",
+)
+
+
 def test_the_role_that_the_doctor_makes_may_do_what_a_registry_is_for(
-    application: str, tmp_path: Path
+    application: str, owner: str, tmp_path: Path
 ) -> None:
     with Ledger(application) as ledger:
-        ledger.issue(make_certificate(serial=2))
+        for serial in (2, 3, 4):
+            ledger.issue(make_certificate(serial=serial))
         ledger.revoke(2, reason="superseded")
         ledger.delete(2)
         ledger.expire_due()
+        statements(owner, *DAMAGE)
+        assert len(list(ledger.drift())) == 3
+        assert ledger.rebuild().differences == 3
         assert list(ledger.drift()) == []
-        assert ledger.rebuild().differences == 0
         sign_log(ledger.database, tmp_path, ledger.now)
         notes = [each.kind for each in ledger.verify()]
         assert notes == ["checkpoint-unchecked"]

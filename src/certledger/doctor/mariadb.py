@@ -15,7 +15,7 @@ from certledger.doctor.checks import Check
 from certledger.doctor.clocks import measure, symptoms_of_offset
 from certledger.doctor.mariadb_accounts import Account, Granted, parse_grants, symptoms_of_account
 from certledger.doctor.mariadb_server import SETTINGS, symptoms_of_server
-from certledger.doctor.needs import NEEDED
+from certledger.doctor.needs import OTHERS
 from certledger.doctor.sessions import (
     READING,
     WRITING,
@@ -28,7 +28,6 @@ from certledger.eventstore.backends.mariadb_catalog import foreign_engines
 from certledger.eventstore.backends.mariadb_errors import code_of
 from certledger.eventstore.durability.mariadb import change, is_mariadb
 from certledger.eventstore.symptom import Mend, Symptom, ini, shell
-from certledger.eventstore.tables import LOG_TABLES
 from certledger.eventstore.times import Clock, aware_utc
 
 _VARIABLES: Final = text("SHOW VARIABLES WHERE Variable_name IN :names").bindparams(
@@ -89,8 +88,7 @@ def _time_zone(connection: Connection) -> Iterator[Symptom]:
 
 
 def _engines(connection: Connection) -> Iterator[Symptom]:
-    others = tuple(name for name in NEEDED if name not in LOG_TABLES)
-    return foreign_engines(connection, others)  # those of the log are looked at by everybody
+    return foreign_engines(connection, OTHERS)  # those of the log are looked at on every database
 
 
 def read_account(connection: Connection) -> Account:

@@ -21,10 +21,19 @@ NEEDED: Final[dict[str, tuple[str, ...]]] = {
     log_copy.name: ("SELECT",),
     alembic_version.name: ("SELECT",),
     CERTIFICATES.name: ("SELECT", "INSERT", "UPDATE", "DELETE"),
-    retired.name: ("SELECT", "INSERT", "UPDATE", "DELETE"),
-    projection.name: ("SELECT", "INSERT", "UPDATE"),
+    retired.name: ("SELECT", "INSERT", "DELETE"),
+    projection.name: ("SELECT", "UPDATE"),
 }
 """Table to privileges of a role that records, checks and rebuilds."""
+
+OTHERS: Final = tuple(name for name in NEEDED if name not in LOG_TABLES)
+"""The tables that are not the log's."""
+
+_UPDATED: Final = {
+    log_head.name: "UPDATE (size, root, frontier, recorded_at)",
+    projection.name: "UPDATE (version)",
+}
+"""Table to what of it is updated, where that is not all."""
 
 _DANGEROUS: Final = frozenset(
     {"UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "DROP", "ALTER", "ALL PRIVILEGES"}
@@ -37,8 +46,10 @@ WIDE_ON_ALL: Final = frozenset.union(*WIDE.values())
 
 
 def by_privileges() -> dict[tuple[str, ...], list[str]]:
-    """Return the needed privileges, each with the tables that they are needed on."""
+    """Return the needed privileges, limited to columns, with the tables that they are needed on."""
     grouped: dict[tuple[str, ...], list[str]] = {}
     for table, privileges in NEEDED.items():
-        grouped.setdefault(privileges, []).append(table)
+        limited = {"UPDATE": _UPDATED.get(table, "UPDATE")}
+        exact = tuple(limited.get(privilege, privilege) for privilege in privileges)
+        grouped.setdefault(exact, []).append(table)
     return grouped

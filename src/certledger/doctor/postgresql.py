@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from certledger.doctor.checks import Check
 from certledger.doctor.clocks import measure, symptoms_of_offset
-from certledger.doctor.needs import NEEDED
+from certledger.doctor.needs import OTHERS
 from certledger.doctor.postgresql_roles import Grant, Membership, Powers, Role, symptoms_of_role
 from certledger.doctor.postgresql_server import SETTINGS, symptoms_of_server
 from certledger.doctor.sessions import (
@@ -24,33 +24,17 @@ from certledger.doctor.sessions import (
     symptoms_of_time_zone,
     symptoms_of_transport,
 )
-from certledger.eventstore.durability.postgresql import (
-    Identity,
-    Setting,
-    set_for,
-    symptoms_of_tables,
-)
+from certledger.eventstore.backends.postgresql_catalog import identity, settings, unlogged
+from certledger.eventstore.durability.postgresql import set_for
 from certledger.eventstore.symptom import Mend, Symptom, shell, sql
 from certledger.eventstore.tables import LOG_TABLES
 from certledger.eventstore.times import Clock, aware_utc
 
 _SETTING: Final = text("SELECT current_setting(:name)")
-_SETTINGS: Final = text(
-    "SELECT name, setting, source, reset_val FROM pg_settings WHERE name IN :names"
-).bindparams(bindparam("names", expanding=True))
-_IDENTITY: Final = text("SELECT quote_ident(session_user), quote_ident(current_database())")
 _STANDBY: Final = text("SELECT pg_is_in_recovery()")
 _PROCESS: Final = text("SELECT pg_backend_pid()")
 _CLOCK: Final = text("SELECT clock_timestamp() AT TIME ZONE 'UTC'")
 _ENCRYPTED: Final = text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
-_UNLOGGED: Final = text(
-    """
-    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = current_schema() AND c.relname IN :tables AND c.relpersistence = 'u'
-    ORDER BY 1
-    """
-).bindparams(bindparam("tables", expanding=True))
 
 _ROLE: Final = text(
     """
@@ -173,22 +157,20 @@ def _isolation_of_writing(connection: Connection) -> Iterator[Symptom]:
 
 
 def _session(connection: Connection) -> Iterator[Symptom]:
-    mending = set_for(_identity(connection), "timezone", "UTC")
+    mending = set_for(identity(connection), "timezone", "UTC")
     yield from symptoms_of_time_zone(_setting(connection, "TimeZone"), mending)
     told = _driver(connection).info.backend_pid
     yield from symptoms_of_pooler(told, connection.execute(_PROCESS).scalar_one())
 
 
 def _server(connection: Connection) -> Iterator[Symptom]:
-    rows = connection.execute(_SETTINGS, {"names": list(SETTINGS)})
-    found = {name: Setting(value, source, default) for name, value, source, default in rows}
     standby = connection.execute(_STANDBY).scalar_one()
-    return symptoms_of_server(found, _identity(connection), standby=standby)
+    found = settings(connection, SETTINGS)
+    return symptoms_of_server(found, identity(connection), standby=standby)
 
 
 def _tables(connection: Connection) -> Iterator[Symptom]:
-    others = [name for name in NEEDED if name not in LOG_TABLES]
-    return symptoms_of_tables(connection.scalars(_UNLOGGED, {"tables": others}))
+    return unlogged(connection, OTHERS)  # those of the log are looked at on every database
 
 
 def read_role(connection: Connection) -> Role:
@@ -230,10 +212,6 @@ def _time(connection: Connection) -> datetime:
 
 def _setting(connection: Connection, name: str) -> str:
     return str(connection.execute(_SETTING, {"name": name}).scalar_one())
-
-
-def _identity(connection: Connection) -> Identity:
-    return Identity(*connection.execute(_IDENTITY).one())
 
 
 def _driver(connection: Connection) -> Any:

@@ -93,7 +93,9 @@ def symptoms_of_role(role: Role, powers: Powers) -> Iterator[Symptom]:
 
 def own_role(role: Role) -> tuple[Mend, ...]:
     """Return what makes a role for an application, which has no password yet."""
-    return sql(f"CREATE ROLE {role.own} LOGIN", *_needed(role, role.own))
+    # The registry is found in the schema that the session looks at first.
+    path = f"ALTER ROLE {role.own} IN DATABASE {role.database} SET search_path = {role.schema}"
+    return sql(f"CREATE ROLE {role.own} LOGIN", path, *_needed(role, role.own))
 
 
 def _needed(role: Role, grantee: str) -> Iterator[str]:

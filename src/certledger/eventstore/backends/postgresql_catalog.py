@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, text
@@ -60,10 +61,11 @@ _INTERFERENCES: Final = text(
 _SETTINGS: Final = text(
     "SELECT name, setting, source, reset_val FROM pg_settings WHERE name IN :names"
 ).bindparams(bindparam("names", expanding=True))
-_WHO: Final = text("SELECT quote_ident(current_user), quote_ident(current_database())")
+# The defaults of sessions are those of the role that logged in, whichever it is set to later.
+_WHO: Final = text("SELECT quote_ident(session_user), quote_ident(current_database())")
 _UNLOGGED: Final = text(
     """
-    SELECT c.relname
+    SELECT quote_ident(c.relname)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema() AND c.relname IN :tables AND c.relpersistence = 'u'
     ORDER BY 1
@@ -106,11 +108,26 @@ def interferences(connection: Connection, tables: tuple[str, ...]) -> list[Sympt
 
 def weaknesses(connection: Connection) -> list[Symptom]:
     """Say what weakens durability: settings of the session, and how the log is stored."""
-    rows = connection.execute(_SETTINGS, {"names": list(SETTINGS)})
-    settings = {name: Setting(*setting) for name, *setting in rows}
-    who = Identity(*connection.execute(_WHO).one())
-    unlogged = connection.scalars(_UNLOGGED, {"tables": list(LOG_TABLES)})
-    return [*symptoms_of_settings(settings, who), *symptoms_of_tables(unlogged)]
+    return [
+        *symptoms_of_settings(settings(connection, SETTINGS), identity(connection)),
+        *unlogged(connection, LOG_TABLES),
+    ]
+
+
+def settings(connection: Connection, names: tuple[str, ...]) -> dict[str, Setting]:
+    """Return settings by name, those that the server has."""
+    rows = connection.execute(_SETTINGS, {"names": list(names)})
+    return {name: Setting(*setting) for name, *setting in rows}
+
+
+def identity(connection: Connection) -> Identity:
+    """Return as whom the connection was made, and to which database."""
+    return Identity(*connection.execute(_WHO).one())
+
+
+def unlogged(connection: Connection, tables: tuple[str, ...]) -> Iterator[Symptom]:
+    """Say which tables a crash empties."""
+    return symptoms_of_tables(connection.scalars(_UNLOGGED, {"tables": list(tables)}))
 
 
 def check_encoding(connection: Connection) -> None:
