@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from certledger import AsyncLedger, CertificateRecord, Event, LedgerError, acting_as, errors
+
+logger = logging.getLogger(__name__)
 
 
 class CA(NamedTuple):
@@ -85,7 +88,7 @@ class Recorded(BaseModel):
     recordedtime: datetime
 
 
-STATUS_CODES: dict[type[LedgerError], int] = {
+REFUSALS: dict[type[LedgerError], int] = {
     errors.UnknownSerial: 404,
     errors.DuplicateSerial: 409,
     errors.DuplicateUuid: 409,
@@ -93,7 +96,6 @@ STATUS_CODES: dict[type[LedgerError], int] = {
     errors.CommandIdReused: 409,
     errors.InvalidCertificate: 422,
     errors.InvalidValue: 422,
-    errors.StorageError: 503,
 }
 
 app = FastAPI(title="Certificate registry", lifespan=lifespan)
@@ -102,9 +104,12 @@ changes = [Depends(the_actor)]
 
 @app.exception_handler(LedgerError)
 async def refuse(_request: Request, error: LedgerError) -> JSONResponse:
-    """Answer an error of the registry with its status code."""
-    codes = (code for kind, code in STATUS_CODES.items() if isinstance(error, kind))
-    return JSONResponse({"detail": str(error)}, next(codes, 500))
+    """Answer an error of the registry: refusals with their reason, failures without."""
+    for refusal, code in REFUSALS.items():
+        if isinstance(error, refusal):
+            return JSONResponse({"detail": str(error)}, code)
+    logger.error("a request failed", exc_info=error)  # names the database: not for clients
+    return JSONResponse({"detail": "the registry cannot do this now"}, 503)
 
 
 @app.post("/certificates", status_code=201, dependencies=changes, response_model=Recorded)

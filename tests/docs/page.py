@@ -61,7 +61,8 @@ def blocks(lines: list[str]) -> Iterator[Block]:
             stop = lines.index(fence[1], at + 1)
             marker = _NOT_RUN.fullmatch(lines[at - 1]) if at else None
             content = tuple(lines[at + 1 : stop])
-            yield Block(fence[2].strip(), at + 1, content, marker[1] if marker else None)
+            language = fence[2].strip().partition(" ")[0]
+            yield Block(language, at + 1, content, marker[1] if marker else None)
             at = stop
         at += 1
 

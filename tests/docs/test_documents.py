@@ -21,6 +21,7 @@ LANGUAGES = {
     "text": "neither command nor output: a drawing, a line of a file",
     "{toctree}": "Sphinx's",
     "{eval-rst}": "Sphinx's",
+    "{literalinclude}": "a file of the source, which has a test of its own",
 }
 """What a fenced block may be, so that no command escapes being run."""
 
@@ -31,6 +32,10 @@ _ZSH = '$ eval "$(_CERTLEDGER_COMPLETE=zsh_source certledger)"'
 _FISH = "$ _CERTLEDGER_COMPLETE=fish_source certledger > ~/.config/fish/completions/certledger.fish"
 _ASKED = "test_reference.py checks the script that it asks for"
 _PUBLISH = "docs/how-to/publish-checkpoints.md"
+_FASTAPI = "docs/how-to/use-from-fastapi.md"
+_ASK_THE_SERVICE = (
+    '$ curl -H "X-Actor: ops@example.org" -H "Content-Type: application/x-pem-file" \\'
+)
 _UPGRADE = "docs/how-to/upgrade.md"
 _OLD = "needs a registry that an earlier version made"
 NOT_RUN = {
@@ -39,6 +44,10 @@ NOT_RUN = {
     (_COMPLETION, _ZSH): f"a line for ~/.zshrc; {_ASKED}",
     (_COMPLETION, _FISH): f"for fish; {_ASKED}",
     ("docs/explanation/performance.md", "$ make bench"): "it measures for minutes",
+    (_FASTAPI, "$ pip install certledger fastapi uvicorn"): (
+        "it serves until it is stopped; tests/examples runs it"
+    ),
+    (_FASTAPI, _ASK_THE_SERVICE): "it asks the service above",
     (_PUBLISH, "$ ssh audit@other.example.org < log.checkpoint"): "needs another host",
     (
         _POSTGRESQL,
