@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import make_url
 
 from certledger.doctor.sessions import (
     READING,
     WRITING,
     Transport,
+    insisting,
     is_local,
     symptoms_of_isolation,
     symptoms_of_pooler,
@@ -76,3 +78,13 @@ def test_one_whose_server_was_not_authenticated_is_a_note() -> None:
     (symptom,) = symptoms_of_transport(Transport("db.example.org", True, False), STEP)
     assert (symptom.level, symptom.kind) == ("note", "tls")
     assert list(symptoms_of_transport(Transport("db.example.org", True, True), STEP)) == []
+
+
+def test_a_url_with_further_arguments_tells_no_password() -> None:
+    url = make_url("postgresql://app:secret@db.example.org/pki?sslpassword=hidden&sslmode=prefer")
+    (step,) = insisting(url, sslmode="verify-full")
+    assert step.language == "shell"
+    assert "secret" not in step.command
+    assert "hidden" not in step.command
+    assert "app:***@db.example.org/pki" in step.command
+    assert "sslmode=verify-full" in step.command

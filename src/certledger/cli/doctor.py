@@ -79,9 +79,11 @@ def _fields(symptom: Symptom) -> dict[str, object]:
     }
 
 
-def _flat(symptom: Symptom) -> tuple[dict[str, object]]:
-    steps = "\n".join(step.command for step in symptom.mending)
-    return ({**_fields(symptom), "mending": steps},)
+def _flat(symptom: Symptom) -> Iterator[dict[str, object]]:
+    fields = _fields(symptom)
+    for step in symptom.mending or (None,):
+        language, command = (step.language, step.command) if step else ("", "")
+        yield {**fields, "language": language, "command": command}
 
 
 SYMPTOMS: Final = Listing[Symptom](
@@ -92,7 +94,7 @@ SYMPTOMS: Final = Listing[Symptom](
         safe(symptom.message),
     ),
     fields=_fields,
-    columns=("level", "kind", "message", "mending"),
+    columns=("level", "kind", "message", "language", "command"),
     flat=_flat,
     empty="",
 )

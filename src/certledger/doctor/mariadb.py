@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import ssl
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,6 +19,7 @@ from certledger.doctor.sessions import (
     READING,
     WRITING,
     Transport,
+    insisting,
     symptoms_of_isolation,
     symptoms_of_time_zone,
     symptoms_of_transport,
@@ -27,7 +27,7 @@ from certledger.doctor.sessions import (
 from certledger.eventstore.backends.mariadb_catalog import foreign_engines
 from certledger.eventstore.backends.mariadb_errors import code_of
 from certledger.eventstore.durability.mariadb import change, is_mariadb
-from certledger.eventstore.symptom import Mend, Symptom, ini, shell
+from certledger.eventstore.symptom import Mend, Symptom, ini
 from certledger.eventstore.times import Clock, aware_utc
 
 _VARIABLES: Final = text("SHOW VARIABLES WHERE Variable_name IN :names").bindparams(
@@ -157,8 +157,7 @@ def _with_tls(connection: Connection, url: URL) -> tuple[Mend, ...]:
     """Return what lets the server offer TLS, where it does not, and the client insist on it."""
     offered = _read(connection, ("have_ssl",)).get("have_ssl", "YES") == "YES"
     server = () if offered else ini("mysqld", "ssl_cert = server.pem\nssl_key = server.key")
-    checked = url.update_query_dict({"ssl_ca": "ca.pem"}).render_as_string()
-    return (*server, *shell(f"export CERTLEDGER_DB={shlex.quote(checked)}"))
+    return (*server, *insisting(url, ssl_ca="ca.pem"))
 
 
 def _read(connection: Connection, names: tuple[str, ...]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +18,7 @@ from certledger.doctor.sessions import (
     READING,
     WRITING,
     Transport,
+    insisting,
     symptoms_of_isolation,
     symptoms_of_pooler,
     symptoms_of_time_zone,
@@ -26,7 +26,7 @@ from certledger.doctor.sessions import (
 )
 from certledger.eventstore.backends.postgresql_catalog import identity, settings, unlogged
 from certledger.eventstore.durability.postgresql import set_for
-from certledger.eventstore.symptom import Mend, Symptom, shell, sql
+from certledger.eventstore.symptom import Mend, Symptom, sql
 from certledger.eventstore.tables import LOG_TABLES
 from certledger.eventstore.times import Clock, aware_utc
 
@@ -202,8 +202,7 @@ def _with_tls(connection: Connection, url: URL) -> tuple[Mend, ...]:
     """Return what lets the server offer TLS, where it does not, and the client insist on it."""
     offered = _setting(connection, "ssl") == "on"
     server = () if offered else sql("ALTER SYSTEM SET ssl = 'on'", "SELECT pg_reload_conf()")
-    checked = url.update_query_dict({"sslmode": "verify-full"}).render_as_string()
-    return (*server, *shell(f"export CERTLEDGER_DB={shlex.quote(checked)}"))
+    return (*server, *insisting(url, sslmode="verify-full"))
 
 
 def _time(connection: Connection) -> datetime:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from certledger.eventstore.symptom import Mend, Symptom, ini
+from sqlalchemy.engine import URL
+
+from certledger.eventstore.symptom import Mend, Symptom, ini, shell
 
 READING: Final = "repeatable read"
 """The isolation of what is read: one snapshot."""
@@ -76,6 +79,13 @@ def symptoms_of_transport(transport: Transport, mending: tuple[Mend, ...]) -> It
             "not checked: another one could answer in its place"
         )
         yield Symptom("note", "tls", message, mending)
+
+
+def insisting(url: URL, **arguments: str) -> tuple[Mend, ...]:
+    """Return the step that gives a URL further arguments. Passwords are not in it."""
+    secrets = {name: "***" for name in url.query if "pass" in name.lower()}
+    text = url.update_query_dict({**secrets, **arguments}).render_as_string(hide_password=True)
+    return shell(f"export CERTLEDGER_DB={shlex.quote(text)}")
 
 
 def is_local(host: str) -> bool:
