@@ -210,7 +210,7 @@ def _page_statement(by_type: bool, by_actor: bool, reverse: bool) -> Statement:
     if by_actor:
         query = query.where(log_entry.c.actor == bindparam("actor"))
     order = log_entry.c.seq.desc() if reverse else log_entry.c.seq
-    return Statement(query.order_by(order).limit(bindparam("limit")))
+    return Statement(query.order_by(order).limit(bindparam("limit")), varies=by_type or by_actor)
 
 
 def read_log(database: Database, query: LogQuery, limit: int | None = None) -> Iterator[Entry]:

@@ -26,11 +26,22 @@ _Convert = Callable[[Any], Any]
 class _Plan:
     """One statement for one dialect."""
 
-    __slots__ = ("_constants", "_names", "_pick", "_positional", "_results", "_writers", "sql")
+    __slots__ = (
+        "_constants",
+        "_names",
+        "_pick",
+        "_positional",
+        "_results",
+        "_writers",
+        "options",
+        "sql",
+    )
 
-    def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
+    def __init__(self, clause: ClauseElement, dialect: Dialect, *, varies: bool) -> None:
         compiled: Any = clause.compile(dialect=dialect)
         self.sql: str = compiled.string
+        # psycopg prepares what is run often, and PostgreSQL then plans it for no value at all.
+        self.options = {"prepare": False} if varies and dialect.driver == "psycopg" else {}
         self._positional: bool = compiled.positional
         self._names: Sequence[str] = compiled.positiontup or tuple(compiled.params)
         self._constants = {
@@ -101,9 +112,15 @@ _MANY: Final = 2
 class Statement:
     """A Core statement; its `bindparam`s are given by name at each run."""
 
-    def __init__(self, build: Executable | Callable[[Dialect], Executable]) -> None:
-        """Take the statement, or a function that writes it for a dialect."""
+    def __init__(
+        self, build: Executable | Callable[[Dialect], Executable], *, varies: bool = False
+    ) -> None:
+        """Take the statement, or a function that writes it for a dialect.
+
+        `varies` tells that it depends on the values how the database finds the rows best.
+        """
         self._build = build
+        self._varies = varies
         self._plans: dict[str, _Plan] = {}
 
     def _plan(self, connection: Connection) -> _Plan:
@@ -111,7 +128,7 @@ class Statement:
         plan = self._plans.get(dialect.name)
         if plan is None:
             built = self._build(dialect) if callable(self._build) else self._build
-            plan = self._plans[dialect.name] = _Plan(built, dialect)  # type: ignore[arg-type] # every Executable here is a ClauseElement
+            plan = self._plans[dialect.name] = _Plan(built, dialect, varies=self._varies)  # type: ignore[arg-type] # every Executable here is a ClauseElement
         return plan
 
     def rows(self, connection: Connection, **values: Any) -> list[Row]:
@@ -122,7 +139,7 @@ class Statement:
         plan = self._plan(connection)
         cursor = connection.connection.cursor()
         try:
-            cursor.execute(plan.sql, plan.bind(values))
+            cursor.execute(plan.sql, plan.bind(values), **plan.options)
             try:
                 raw = cursor.fetchall()
             except connection.dialect.loaded_dbapi.DataError as error:  # 'infinity' on PostgreSQL

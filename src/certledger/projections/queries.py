@@ -64,7 +64,8 @@ _EXPIRING: Final = Statement(
         _C.not_valid_after > bindparam("now"),
         _C.not_valid_after <= bindparam("until"),
     )
-    .order_by(_C.not_valid_after, _C.id)
+    .order_by(_C.not_valid_after, _C.id),
+    varies=True,
 )
 # Ends are compared and given back as they are stored: an edited one may be no date at all.
 _stored_end = type_coerce(_C.not_valid_after, NullType())
@@ -75,7 +76,8 @@ def _due(*past: ColumnElement[bool]) -> Statement:
         select(_stored_end, _C.id, _C.serial_number)
         .where(_C.status == _VALID, _C.not_valid_after < bindparam("now"), *past)
         .order_by(_C.not_valid_after, _C.id)
-        .limit(bindparam("limit"))
+        .limit(bindparam("limit")),
+        varies=True,
     )
 
 
@@ -103,7 +105,8 @@ _both = union_all(_revoked_of(CERTIFICATES), _revoked_of(retired)).subquery()
 _REVOKED: Final = Statement(
     select(_both.c.serial_number, _both.c.revocation_date, _both.c.revocation_reason).order_by(
         _both.c.revocation_date, _both.c.serial_number
-    )
+    ),
+    varies=True,
 )
 
 
@@ -138,7 +141,8 @@ def _list_statement(filters: frozenset[str], rare: bool) -> Statement:
         _filtered(select(CERTIFICATES), filters, rare)
         .order_by(_C.id.desc())
         .limit(bindparam("limit"))
-        .offset(bindparam("offset"))
+        .offset(bindparam("offset")),
+        varies=True,
     )
 
 
@@ -155,7 +159,8 @@ def page_below(
 def _page_statement(filters: frozenset[str], rare: bool) -> Statement:
     query = select(CERTIFICATES).where(_C.id < bindparam("below"))
     return Statement(
-        _filtered(query, filters, rare).order_by(_C.id.desc()).limit(bindparam("limit"))
+        _filtered(query, filters, rare).order_by(_C.id.desc()).limit(bindparam("limit")),
+        varies=True,
     )
 
 
@@ -168,7 +173,8 @@ def count_certificates(connection: Connection, filters: Mapping[str, str]) -> in
 
 @cache
 def _count_statement(filters: frozenset[str], rare: bool) -> Statement:
-    return Statement(_filtered(select(func.count()).select_from(CERTIFICATES), filters, rare))
+    query = select(func.count()).select_from(CERTIFICATES)
+    return Statement(_filtered(query, filters, rare), varies=True)
 
 
 def _filtered(query: Select[Any], filters: frozenset[str], rare: bool) -> Select[Any]:
