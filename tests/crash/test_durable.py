@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from certledger import Ledger
+from certledger.testing.whole import check_whole
 from tests.support.certificates import make_certificate
-from tests.support.whole import check_whole
 from tests.support.worker import Worker
 
 REGISTRATIONS = 20
@@ -50,7 +50,7 @@ def test_every_acknowledgement_comes_after_its_commit_was_synchronised(
             assert synchronised >= 1, line
             synchronised = 0
     assert acknowledged == REGISTRATIONS
-    assert len(check_whole(file)) == REGISTRATIONS
+    assert len(check_whole(url)) == REGISTRATIONS
 
 
 def test_a_backup_while_others_write_holds_all_that_was_acknowledged_before_it(
@@ -65,14 +65,14 @@ def test_a_backup_while_others_write_holds_all_that_was_acknowledged_before_it(
             _back_up(file, copy)
             copies.append((copy, acknowledged[-1]))
         worker.kill()
-    source = [event.id for event in check_whole(file)]
+    source = [event.id for event in check_whole(url)]
     for copy, last in copies:
-        events = [event.id for event in check_whole(copy)]
+        events = [event.id for event in check_whole(f"sqlite:///{copy}")]
         assert events == source[: len(events)]
         assert last in events
         with Ledger(f"sqlite:///{copy}", create=False) as ledger:
             ledger.issue(make_certificate())
-        assert len(check_whole(copy)) == len(events) + 1
+        assert len(check_whole(f"sqlite:///{copy}")) == len(events) + 1
 
 
 def _back_up(source: Path, target: Path) -> None:

@@ -15,8 +15,8 @@ from sqlalchemy import event
 from certledger import Ledger
 from certledger.bulk import Registration
 from certledger.errors import StorageUnavailable
+from certledger.testing.whole import check_whole
 from tests.support.certificates import make_certificate
-from tests.support.whole import check_whole
 from tests.support.worker import Worker
 
 
@@ -42,7 +42,7 @@ def endless(ledger: Ledger) -> Iterator[str]:
         yield ledger.issue(make_certificate()).id
 
 
-def test_a_full_disk_is_a_typed_error_and_loses_nothing(file: Path, url: str) -> None:
+def test_a_full_disk_is_a_typed_error_and_loses_nothing(url: str) -> None:
     with Ledger(url) as ledger:
         acknowledged = [ledger.issue(make_certificate()).id]
         with pages_left(ledger, 20):
@@ -52,18 +52,18 @@ def test_a_full_disk_is_a_typed_error_and_loses_nothing(file: Path, url: str) ->
             assert list(ledger.drift()) == []
         acknowledged.append(ledger.issue(make_certificate()).id)
     assert len(acknowledged) > 2
-    assert [event.id for event in check_whole(file)] == acknowledged
+    assert [event.id for event in check_whole(url)] == acknowledged
 
 
-def test_a_batch_that_does_not_fit_leaves_nothing_behind(file: Path, url: str) -> None:
+def test_a_batch_that_does_not_fit_leaves_nothing_behind(url: str) -> None:
     batch = [Registration(make_certificate()) for _ in range(200)]
     with Ledger(url) as ledger:
         first = ledger.issue(make_certificate())
         with pages_left(ledger, 20), pytest.raises(StorageUnavailable, match="full"):
             list(ledger.issue_many(batch))
-        assert [event.id for event in check_whole(file)] == [first.id]
+        assert [event.id for event in check_whole(url)] == [first.id]
         assert all(outcome.event for outcome in ledger.issue_many(batch))
-    assert len(check_whole(file)) == 201
+    assert len(check_whole(url)) == 201
 
 
 def test_files_that_may_not_grow_are_a_typed_error_and_lose_nothing(file: Path, url: str) -> None:
@@ -77,7 +77,7 @@ def test_files_that_may_not_grow_are_a_typed_error_and_lose_nothing(file: Path, 
     ]
     assert "event" in reports[-1], "it goes on once files may grow again"
     assert len(acknowledged) > 2
-    assert [event.id for event in check_whole(file)] == acknowledged
+    assert [event.id for event in check_whole(url)] == acknowledged
 
 
 @pytest.fixture

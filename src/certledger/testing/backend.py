@@ -20,6 +20,7 @@ from certledger.eventstore.database import RETRY_SECONDS, Database
 from certledger.ledger import Ledger
 from certledger.testing.blocking import Blocking
 from certledger.testing.clock import FakeClock
+from certledger.testing.proxy import Proxy
 
 Flavour = Literal["sync", "async"]
 
@@ -49,8 +50,9 @@ class Opened:
 class Server(Protocol):
     """A server of the test alone."""
 
-    url: str
-    """Of an empty database on it."""
+    @property
+    def url(self) -> str:
+        """Of an empty database on it."""
 
     def kill(self) -> None:
         """End it by SIGKILL."""
@@ -114,6 +116,11 @@ class Backend(ABC):
             connection.exec_driver_sql("SELECT size FROM log_head FOR UPDATE").all()
             yield
 
+    def proxy(self, url: str) -> AbstractContextManager[Proxy]:
+        """Lend a TCP proxy in front of the server."""
+        del url
+        self.cannot("come between it and its clients")
+
     def cut_off(self, url: str) -> AbstractContextManager[CutOff]:
         """Lend a way to the database that can be closed."""
         del url
@@ -132,7 +139,7 @@ class Backend(ABC):
         """Lend a stranger's connection while the triggers of the log are away."""
         del url
         self.cannot("take the triggers of the log away")
-        yield  # type: ignore[unreachable] # what makes it a generator
+        yield
 
     def own_server(self) -> AbstractContextManager[Server]:
         """Lend a server that may be killed."""

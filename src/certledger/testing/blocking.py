@@ -87,7 +87,7 @@ class Blocking(BaseDB):
 _END: Final = object()
 
 
-def _each(items: AsyncGenerator[Any, None]) -> Generator[Any, None, None]:
+def _each(items: AsyncGenerator[Any, Any]) -> Generator[Any, None, None]:
     """Yield what an asynchronous generator does, all of it on one loop."""
 
     async def following() -> Any:
@@ -101,7 +101,7 @@ def _each(items: AsyncGenerator[Any, None]) -> Generator[Any, None, None]:
             runner.run(_close(items))
 
 
-async def _close(items: AsyncGenerator[Any, None]) -> None:
+async def _close(items: AsyncGenerator[Any, Any]) -> None:
     await items.aclose()
 
 

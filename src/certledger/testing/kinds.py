@@ -37,14 +37,16 @@ class Triggered(Backend):
         return f"DROP TRIGGER {name}"
 
 
+@dataclass
 class SqliteFile(Triggered):
-    """SQLite files in a folder of their own."""
+    """SQLite files, each in a new folder inside of `folder`, by default the system's temporary."""
 
+    folder: Path | None = None
     name = "sqlite"
 
     @contextmanager
     def empty(self) -> Iterator[str]:
-        folder = Path(tempfile.mkdtemp(prefix="certledger-"))
+        folder = Path(tempfile.mkdtemp(prefix="certledger-", dir=self.folder))
         try:
             yield f"sqlite:///{folder}/registry.db"
         finally:
@@ -110,9 +112,12 @@ class OnServer(Triggered):
             yield place.url
             del self._places[place.url]
 
+    def proxy(self, url: str) -> AbstractContextManager[Proxy]:
+        return Proxy(url)
+
     @contextmanager
     def cut_off(self, url: str) -> Iterator[CutOff]:
-        with Proxy(url) as proxy:
+        with self.proxy(url) as proxy:
             yield CutOff(proxy.url, proxy.close)
 
     def reader(self, url: str) -> AbstractContextManager[str]:

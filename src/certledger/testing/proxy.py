@@ -11,6 +11,10 @@ from typing import Self
 from sqlalchemy.engine import make_url
 
 COMMIT = b"COMMIT"
+CHANGE = (b"INSERT INTO log_entry", b"specversion")
+"""One of them is in what is sent for every change: its statement, or where that was prepared, the
+bytes of an entry.
+"""
 
 
 class Proxy:
@@ -30,7 +34,7 @@ class Proxy:
         self.url = own.render_as_string(hide_password=False)
         """The same database by way of the proxy."""
         self.lost = 0
-        """How many commits have lost their answer, or were lost themselves."""
+        """How many commits of changes have lost their answer, or were lost themselves."""
         self._lock = threading.Lock()
         self._lose: bool | None = None
         self._pairs: list[_Pair] = []
@@ -52,10 +56,10 @@ class Proxy:
         """Refuse new connections, and cut those that there are."""
         _shut(self._listener)
         self._acceptor.join()
-        self._cut()
+        self.cut()
 
     def lose_next_commit(self, *, committed: bool) -> None:
-        """Cut the connection that commits next: after the server has done it, or before."""
+        """Cut the connection that commits a change next: after the server did it, or before."""
         with self._lock:
             self._lose = committed
 
@@ -75,17 +79,16 @@ class Proxy:
             with self._lock:
                 self._pairs.append(_Pair(self, client, server))
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """Cut all connections; new ones can be made."""
         with self._lock:
             pairs, self._pairs = self._pairs, []
         for pair in pairs:
             pair.cut()
             pair.join()
 
-    def take_loss(self, data: bytes) -> bool | None:
-        """Tell whether the commit in these bytes of a client is to be lost, and how."""
-        if COMMIT not in data:
-            return None
+    def take_loss(self) -> bool | None:
+        """Tell whether the commit that a client sends just now is to be lost, and how."""
         with self._lock:
             lose, self._lose = self._lose, None
             if lose is not None:
@@ -117,9 +120,15 @@ class _Pair:
             thread.join()
 
     def _upwards(self) -> None:
+        sent = b""
         with suppress(OSError):
             while data := self._client.recv(65_536):
-                lose = self._proxy.take_loss(data)
+                sent += data
+                lose = None
+                if COMMIT in data:
+                    changed = any(mark in sent for mark in CHANGE)
+                    lose = self._proxy.take_loss() if changed else None
+                    sent = b""
                 if lose is False:
                     break
                 self._dropping = lose is True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.support.histories import Prepared, prepare
+from certledger.testing.prepared import Prepared, prepare
 
 SERIALS = list(range(1, 21))
 UUIDS = [f"folder-{number}" for number in range(1, 11)]

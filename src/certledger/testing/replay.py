@@ -9,8 +9,8 @@ from typing import Any
 from certledger.eventstore.event import Event
 from certledger.eventstore.events import CertificateData, Deleted, Expired, Issued, Revoked
 from certledger.eventstore.times import naive_utc
-from tests.support.model import Certificate, Model, Refusals
-from tests.support.overlapping import CERTIFICATES
+from certledger.testing.model import Certificate, Model, Refusals
+from certledger.testing.overlapping import CERTIFICATES
 
 Report = dict[str, Any]
 """A refusal: its name, the command, and the sizes of the log before and after."""
