@@ -152,6 +152,7 @@ LISTINGS = {
     "log": "`history` and `log`",
     "drift": "`drift`",
     "verify": "`verify`",
+    "doctor": "`doctor`",
 }
 
 
@@ -202,6 +203,22 @@ def test_every_kind_of_finding_is_in_the_reference() -> None:
     found = set(re.findall(r'Finding\(\s*"(finding|note)",\s*"([a-z-]+)"', source))
     found |= {("finding", f"head-{kind}") for kind in ("root", "frontier")}
     assert documented == found - {("note", "drift")}  # told in the row of the finding
+
+
+def test_every_kind_of_symptom_is_in_the_reference() -> None:
+    documented = {
+        (level, row[0])
+        for row in rows(section(text_of("cli"), "`doctor`"))
+        for level in row[1].split(", ")
+        if level in {"weak", "note"}
+    }
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for room in ("doctor", "eventstore")
+        for path in sorted((ROOT / "src" / "certledger" / room).rglob("*.py"))
+    )
+    found = set(re.findall(r'Symptom\(\s*"(weak|note)",\s*"([a-z-]+)"', source))
+    assert documented == found
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
