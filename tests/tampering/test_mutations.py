@@ -214,7 +214,11 @@ def test_every_kind_of_damage_has_a_test_here(log: Log) -> None:
         path.read_text(encoding="utf-8") for path in Path(str(verify.__file__)).parent.glob("*.py")
     )
     kinds = set(re.findall(r'Finding\(\s*"finding",\s*"([a-z-]+)"', source))
-    elsewhere = {"head-missing", "structure", "trigger-missing", "durability"}
+    elsewhere = {
+        *("head-missing", "structure", "trigger-missing", "durability"),
+        # Of a registry that a copy fills, and of rules and policies, which SQLite has not.
+        *("copy-unfinished", "interference"),
+    }
     tested = {
         kind
         for damage in DAMAGES.values()

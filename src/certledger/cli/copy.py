@@ -21,7 +21,7 @@ from certledger.copying import copy as copy_registry
 @format_option("table", "json")
 @pass_session
 def copy(session: Session, source: str, target: str, form: str) -> None:
-    """Copy a whole registry from SRC to DST, and prove that it is the same.
+    """Copy a registry from SRC to DST, and prove it equal.
 
     Both are database URLs, of any kinds. DST must be empty, or hold a part of this copy: broken
     off, the same command goes on where it was. Until the copy is whole, DST cannot be used. At the

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def db() -> None:
-    """Upgrade the tables of a registry, or see whether that is needed."""
+    """Upgrade the tables, or show their version."""
 
 
 @db.command(cls=CheckingCommand)
