@@ -61,7 +61,7 @@ constraints: $(VENV)/.stamp-venv ## renew constraints.txt with the newest versio
 
 clean: ## remove all that make made
 	@rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	@find src tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests docs examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 	@echo "clean: done"
 
 # One stamp for each extra. The build back end comes from constraints.txt too, hence no isolation.

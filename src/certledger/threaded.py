@@ -46,7 +46,7 @@ class Threaded(Generic[Blocking_co]):
         self.disconnect = disconnect
 
     async def __aenter__(self) -> Self:
-        await self.threads.jobs.run(self.blocking)
+        await self.threads.reads.run(self.blocking)
         return self
 
     async def __aexit__(

@@ -73,7 +73,7 @@ class DatabaseManager:
 
         Raises the `LedgerError` that says why the database cannot be opened.
         """
-        await self._ledger.threads.jobs.run(self._init)
+        await self._ledger.threads.reads.run(self._init)
 
     def get_session(self) -> AsyncSession:
         """Open a session, which is the caller's to commit and to close.

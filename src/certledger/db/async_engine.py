@@ -50,7 +50,7 @@ class _Connect:
         self, _dialect: object, _record: object, _arguments: object, options: dict[str, Any]
     ) -> None:
         if not (self._is_ready or self._first.is_being_made_here):
-            await_(self._ledger.threads.jobs.run(self._get_ready))
+            await_(self._ledger.threads.reads.run(self._get_ready))
         if self._ledger.database.in_memory:
             options["factory"] = self._lend
 
