@@ -224,6 +224,18 @@ def test_a_role_that_only_reads_by_default_is_a_note_until_the_role_is_altered(
     assert "read-only" not in kinds(symptoms(application))
 
 
+def test_a_standby_is_a_note(own_postgresql: OwnPostgreSQL) -> None:
+    Ledger(own_postgresql.url).close()
+    own_postgresql.stop()
+    (own_postgresql.folder / "data" / "standby.signal").touch()
+    own_postgresql.start()
+    found = symptoms(own_postgresql.url)
+    assert (
+        only(found, "read-only").message == "the server is a standby: it can be read, not written"
+    )
+    assert kinds(found, "weak") == ["privileges"]
+
+
 # Tables and triggers
 
 

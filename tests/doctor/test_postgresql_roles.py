@@ -12,9 +12,10 @@ from certledger import Ledger
 from certledger.doctor.postgresql_roles import Powers, Role, symptoms_of_role
 from certledger.doctor.postgresql_server import symptoms_of_server
 from certledger.eventstore.durability.postgresql import Identity, Setting, symptoms_of_settings
+from certledger.eventstore.urls import with_schema
 from tests.support.certificates import make_certificate
 from tests.support.doctor import kinds, mend, only, symptoms, weak
-from tests.support.postgresql import named, role, with_options
+from tests.support.postgresql import database, named, role, with_options
 from tests.support.servers import Place, random_name
 
 PLAIN = Role("app", False, False, False, 150_000, "db", "s", "s_app")
@@ -155,10 +156,11 @@ def test_a_member_of_a_role_that_is_a_superuser_is_weak_until_it_is_none(roles: 
 OWNS: list[Callable[[str, str], str]] = [
     lambda schema, owner: f"ALTER SCHEMA {schema} OWNER TO {owner}",
     lambda _, owner: f"ALTER TABLE log_head OWNER TO {owner}",
+    lambda _, owner: f"ALTER FUNCTION log_entry_no_delete() OWNER TO {owner}",
 ]
 
 
-@pytest.mark.parametrize("own", OWNS, ids=["schema", "table"])
+@pytest.mark.parametrize("own", OWNS, ids=["schema", "table", "function"])
 def test_an_owner_is_weak_and_a_role_of_its_own_is_not(
     roles: Roles, own: Callable[[str, str], str]
 ) -> None:
@@ -177,6 +179,37 @@ def test_an_owner_is_weak_and_a_role_of_its_own_is_not(
     finally:
         roles.run(own(roles.place.name, "CURRENT_USER"), f"DROP OWNED BY {name}")
         roles.run(f"DROP ROLE {name}")
+
+
+def test_who_owns_the_database_alone_is_weak(postgresql_server: str) -> None:
+    with (
+        role(postgresql_server) as login,
+        database(postgresql_server, f"OWNER {named(login)}") as url,
+    ):
+        Ledger(url).close()
+        own = make_url(login).set(database=make_url(url).database)
+        found = only(symptoms(own.render_as_string(hide_password=False)), "privileges")
+        assert f"owns the database {own.database}, so" in found.message
+
+
+def test_the_names_of_an_odd_schema_are_quoted(roles: Roles) -> None:
+    quoted = '"An odd ""schema"""'
+    roles.run(f"CREATE SCHEMA {quoted}")
+    try:
+        url = with_schema(make_url(roles.place.url), 'An odd "schema"')
+        administrator = url.render_as_string(hide_password=False)
+        Ledger(administrator).close()
+        login = make_url(roles.login()).update_query_dict(url.query)
+        name = login.username
+        roles.run(
+            f"GRANT USAGE ON SCHEMA {quoted} TO {name}",
+            f"GRANT SELECT, DELETE ON ALL TABLES IN SCHEMA {quoted} TO {name}",
+        )
+        app = login.render_as_string(hide_password=False)
+        mend(only(symptoms(app), "privileges"), administrator)
+        assert weak(app) == []
+    finally:
+        roles.run(f"DROP SCHEMA {quoted} CASCADE")
 
 
 def test_a_member_of_the_owner_is_weak_until_it_is_none(roles: Roles) -> None:

@@ -53,7 +53,11 @@ _MEMBERSHIPS: Final = text(
     WITH me AS (SELECT oid FROM pg_roles WHERE rolname = session_user),
     owners AS (
       SELECT c.relowner AS owner FROM pg_class c
-      WHERE c.relnamespace = current_schema()::regnamespace AND c.relname IN :tables
+      WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relname IN :tables
+      UNION SELECT proowner FROM pg_trigger
+      JOIN pg_proc ON pg_proc.oid = tgfoid JOIN pg_class c ON c.oid = tgrelid
+      WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
+        AND c.relname IN :tables AND NOT tgisinternal
       UNION SELECT nspowner FROM pg_namespace WHERE nspname = current_schema()
       UNION SELECT datdba FROM pg_database WHERE datname = current_database()
     ),
@@ -65,7 +69,8 @@ _MEMBERSHIPS: Final = text(
         WHEN rolname = 'pg_execute_server_program' THEN 'it may run programs on the server'
         WHEN rolcreaterole AND current_setting('server_version_num')::int < 160000
           THEN format('%I has CREATEROLE', rolname)
-        ELSE format('%I owns the log, its schema or its database', rolname) END AS powers
+        ELSE format('%I owns the log, its guards, its schema or its database', rolname)
+        END AS powers
       FROM pg_roles
       WHERE rolsuper OR oid IN (SELECT owner FROM owners)
         OR rolname IN ('pg_write_all_data', 'pg_write_server_files', 'pg_execute_server_program')
@@ -86,18 +91,23 @@ _OWNED: Final = text(
     WHERE nspname = current_schema() AND pg_get_userbyid(nspowner) = session_user
     UNION ALL
     SELECT 'the table ' || quote_ident(relname) FROM pg_class
-    WHERE relnamespace = current_schema()::regnamespace AND relname IN :tables
+    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname IN :tables
       AND pg_get_userbyid(relowner) = session_user
+    UNION ALL
+    SELECT 'the function ' || quote_ident(proname)
+    FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid JOIN pg_class ON pg_class.oid = tgrelid
+    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname IN :tables
+      AND NOT tgisinternal AND pg_get_userbyid(proowner) = session_user
     """
 ).bindparams(bindparam("tables", expanding=True))
 _GRANTS: Final = text(
     """
     WITH acls AS (
       SELECT relname, relowner, relacl AS acl FROM pg_class
-      WHERE relnamespace = current_schema()::regnamespace AND relname IN :tables
+      WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname IN :tables
       UNION ALL
       SELECT relname, relowner, attacl FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
-      WHERE relnamespace = current_schema()::regnamespace AND relname IN :tables
+      WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname IN :tables
     )
     SELECT DISTINCT
       CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
