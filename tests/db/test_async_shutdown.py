@@ -127,10 +127,14 @@ if pid:
 }
 
 
-@pytest.mark.parametrize("place", ["file", "in memory"])
 @pytest.mark.parametrize("end", ENDS)
-def test_a_program_ends_without_a_word(end: str, place: str, url: str) -> None:
-    run_quietly(BEGIN + ENDS[end], url if place == "file" else "sqlite+aiosqlite://")
+def test_a_program_ends_without_a_word(end: str, url: str) -> None:
+    run_quietly(BEGIN + ENDS[end], url)
+
+
+@pytest.mark.parametrize("end", ["closed", "never closed, with a session", "dropped"])
+def test_a_program_with_a_registry_in_memory_ends_without_a_word(end: str) -> None:
+    run_quietly(BEGIN + ENDS[end], "sqlite+aiosqlite://")
 
 
 def test_the_end_of_a_program_waits_for_a_change_that_has_begun(url: str, file: Path) -> None:
