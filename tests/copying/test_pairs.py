@@ -11,6 +11,7 @@ import pytest
 from certledger import Ledger
 from certledger.copying import copy
 from tests.copying.contents import KINDS, SIZE, contents, findings, url_of
+from tests.support.servers import Place
 
 PlaceOf = Callable[[str], str]
 
@@ -60,3 +61,16 @@ def test_an_empty_registry_keeps_its_name_and_age(
     assert (report.origin, report.size, report.root) == (head.origin, 0, head.root)
     with Ledger(target, create=False) as ledger:
         assert ledger.head() == head
+
+
+def test_postgresql_knows_the_tables_before_they_are_used(
+    original: Path, postgresql: Place
+) -> None:
+    """Without statistics it would go through the whole log for the streams of a few."""
+    copy(url_of(original), postgresql.url)
+    with postgresql.administrator() as sql:
+        counted = sql.exec_driver_sql(
+            "SELECT relname, reltuples FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+            f"WHERE nspname = '{postgresql.name}' AND relname IN ('log_entry', 'certificates')"
+        )
+        assert dict(counted.all()) == {"log_entry": SIZE, "certificates": 2_085}

@@ -62,9 +62,7 @@ POINTS = {
 }
 ON_SERVERS = (
     "while the tables are made",
-    "when the tables are made",
     "while later entries are written",
-    "when the first entries are written",
     "while the tables are filled",
     "while it is finished",
 )

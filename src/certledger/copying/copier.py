@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy.engine import URL
 
-from certledger.copying.agreement import COMPARED, TableAgreement
+from certledger.copying.agreement import COMPARED, Agreement, TableAgreement
 from certledger.copying.ahead import ahead
 from certledger.copying.proof import prove_log
 from certledger.copying.report import CopyReport
@@ -100,35 +100,42 @@ class _Copy:
         log = self._target.open(self._source, extent, self._clock())
         before = log.size
         extent = self._catch_up(extent, log)
-        database = self._target.database
-        root = prove_log(self._source, database, extent, share(self._progress, _COPIED, _PROVED))
-        # It compares each row with what the log of the target demands, mends it, and compares
-        # again: where nothing was there it makes the tables.
-        rebuild(database, share(self._progress, _PROVED, 1.0))
+        root = self._prove(extent)
         fault = self._fault_of_source()
-        tables = [
-            TableAgreement(table, self._source.database, database, log.size).compare(
-                with_source=fault is None
-            )
-            for table in COMPARED
-        ]
+        certificates, deletions = self._compare(log.size, with_source=fault is None)
         self._target.finish(extent, self._clock())
         return CopyReport(
             source=str(self._source.database),
-            target=str(database),
+            target=str(self._target.database),
             origin=extent.head.origin,
             size=extent.head.size,
             root=root,
             copied=log.size - before,
             checkpoints=extent.checkpoints,
-            certificates=tables[0].rows,
-            retired=tables[1].rows,
+            certificates=certificates.rows,
+            retired=deletions.rows,
             source_size=self._source.look().head.size,
-            source_drift=sum(table.drifted for table in tables),
+            source_drift=certificates.drifted + deletions.drifted,
             source_fault=fault,
             not_copied=not_copied,
             seconds=time.monotonic() - started,
         )
+
+    def _prove(self, extent: Extent) -> bytes:
+        """Prove that the log is the source's, and make the tables what that log demands."""
+        database = self._target.database
+        root = prove_log(self._source, database, extent, share(self._progress, _COPIED, _PROVED))
+        # It compares each row with what the log demands, mends it, and compares it again.
+        rebuild(database, share(self._progress, _PROVED, 1.0))
+        return root
+
+    def _compare(self, size: int, *, with_source: bool) -> list[Agreement]:
+        """Compare the tables of both sides."""
+        databases = (self._source.database, self._target.database)
+        return [
+            TableAgreement(table, *databases, size).compare(with_source=with_source)
+            for table in COMPARED
+        ]
 
     def _catch_up(self, extent: Extent, log: Continuation) -> Extent:
         """Copy until a look at the source finds nothing new; return what was copied."""

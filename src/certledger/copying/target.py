@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -18,8 +19,12 @@ from certledger.eventstore.checkpoints import (
 from certledger.eventstore.continuation import Continuation
 from certledger.eventstore.database import Database
 from certledger.eventstore.head import Head, frontier_of, grow_head, lock_head, read_head
+from certledger.eventstore.tables import log_entry
 from certledger.projections.copy_mark import CopyMark, finish_mark, read_mark, set_mark
+from certledger.projections.models import CERTIFICATES, retired
 from certledger.projections.schema import prepare_copy
+
+_LARGE: Final = (log_entry.name, CERTIFICATES.name, retired.name)
 
 
 class Target:
@@ -114,13 +119,16 @@ class Target:
 
     def finish(self, extent: Extent, now: datetime) -> None:
         """Say that the copy is whole, unless somebody has written to it since it was proved."""
+        if self._finished:
+            return
 
         def work(connection: Connection, _retrying: bool) -> None:
             self._lock(connection, extent.head.size, extent.head.root)
             finish_mark(connection, now)
 
-        if not self._finished:
-            self.database.write(work)
+        database = self.database
+        database.write(lambda c, _: database.backend.take_statistics(c, _LARGE))
+        database.write(work)
 
     def _lock(self, connection: Connection, size: int, root: bytes) -> None:
         self._require(lock_head(connection), size, root)

@@ -122,6 +122,12 @@ class Backend(ABC):
     def weaknesses(self, connection: Connection) -> list[Symptom]:
         """Say which settings of a connection weaken durability, each with what mends it."""
 
+    def take_statistics(self, connection: Connection, tables: tuple[str, ...]) -> None:
+        """Let the planner know tables into which much was written at once, where it is not told
+        by itself right then.
+        """
+        del connection, tables
+
     @contextmanager
     def values_as_stored(self, connection: Connection) -> Iterator[None]:
         """Read values that their column's type cannot have instead of failing."""

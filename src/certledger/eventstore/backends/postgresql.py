@@ -93,6 +93,10 @@ class PostgreSql(Backend):
     def weaknesses(self, connection: Connection) -> list[Symptom]:
         return catalog.weaknesses(connection)
 
+    def take_statistics(self, connection: Connection, tables: tuple[str, ...]) -> None:
+        # Autovacuum would, but up to a minute later; until then look-ups by stream are slow.
+        connection.exec_driver_sql(f"ANALYZE {', '.join(tables)}")
+
     @contextmanager
     def values_as_stored(self, connection: Connection) -> Iterator[None]:
         """Read times that Python cannot have as text: 'infinity', and those before the year 1 or
