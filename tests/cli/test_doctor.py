@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from certledger.doctor import sqlite
+from certledger.doctor.file_systems import Mount
 from tests.support.certificates import make_certificate
 from tests.support.cli import Commands
 from tests.support.doctor import OF_THE_MACHINE
 
 
 @pytest.fixture
-def filled(run: Commands) -> Commands:
+def filled(run: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """A registry on a local disk, wherever the tests have their files."""
+    monkeypatch.setattr(sqlite, "read_mount", lambda _: Mount("/", "ext4", frozenset()))
     run("init")
     run.register(make_certificate())
     return run
