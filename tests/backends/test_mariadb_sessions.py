@@ -164,7 +164,7 @@ def test_isolation_that_a_caller_asks_for_is_the_callers_and_does_not_stay(
 def test_a_session_has_the_settings_that_the_registry_counts_on(database: Database) -> None:
     def settings(connection: Connection) -> dict[str, Any]:
         rows = connection.exec_driver_sql("SHOW SESSION VARIABLES")
-        return {name: value for name, value in rows}
+        return {str(name): str(value) for name, value in rows}
 
     found = database.read(settings)
     assert set(found["sql_mode"].split(",")) == set(str(SETTINGS["sql_mode"]).split(","))

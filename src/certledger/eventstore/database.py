@@ -24,6 +24,7 @@ from certledger.errors import (
     StorageUnavailable,
 )
 from certledger.eventstore.backends import MODE_OPTION, Mode, backend_of
+from certledger.eventstore.backends.liveness import Liveness
 from certledger.eventstore.backends.sqlite_files import file_of
 from certledger.eventstore.urls import sync_url, with_schema
 
@@ -78,7 +79,7 @@ class Database:
         self._writers = self.engine.execution_options(**{MODE_OPTION: Mode.WRITE})
         self.in_memory = self.backend.is_in_memory(self.url)
         """Whether there is but one connection, which everybody takes turns on."""
-        self._reached = False
+        self._liveness = Liveness(self.engine) if self.backend.name != "sqlite" else None
         # A fork may come from inside of a unit of work, in the thread that holds the lock.
         self._write_lock = threading.RLock()
         self._fork_waited = False
@@ -136,6 +137,8 @@ class Database:
         connection: everybody else waits until it is given back.
         """
         with self._translating(), self.engine.connect() as connection:
+            if self._liveness is not None:
+                self._liveness.refresh(connection)
             if not self.in_memory:
                 connection.detach()
             yield connection
@@ -202,7 +205,6 @@ class Database:
                         f"{self}: {self._reason(error)}", attempts=attempts, seconds=spent
                     ) from error
             else:
-                self._reached = True
                 return result
             pause = min(_LONGEST_PAUSE, 0.005 * 2 ** min(attempts, 7))
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 # jitter, not a secret
@@ -256,7 +258,7 @@ class Database:
         """Tell whether trying again may help. A server that never answered is not waited for."""
         original = _driver_exception(error)
         if self.backend.is_lost(original):
-            return self._reached
+            return self._liveness is not None and self._liveness.reached
         return self.backend.is_transient(original)
 
     def _translated(self, error: Exception) -> LedgerError:

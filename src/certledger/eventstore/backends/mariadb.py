@@ -13,7 +13,7 @@ from certledger.errors import StorageError, StorageUnavailable
 from certledger.eventstore.backends import mariadb_catalog as catalog
 from certledger.eventstore.backends import mariadb_errors as errors
 from certledger.eventstore.backends.backend import Backend, on_begin
-from certledger.eventstore.backends.mariadb_sessions import SetUp, begin
+from certledger.eventstore.backends.mariadb_sessions import SetUp, begin, reset
 from certledger.eventstore.durability.mariadb import REDO_LOG, SETTINGS, symptoms_of_settings
 from certledger.eventstore.symptom import Symptom
 from certledger.eventstore.tables import LOG_TABLES
@@ -48,7 +48,8 @@ class MariaDb(Backend):
             options["password"] = url.password.encode()  # the driver would take it for Latin-1
         if "connect_timeout" not in url.query:
             options["connect_timeout"] = 10
-        engine = create_engine(url, connect_args=options)
+        engine = create_engine(url, connect_args=options, pool_reset_on_return=None)
+        event.listen(engine, "reset", reset)
         self.set_up_sessions(engine, retry_seconds)
         return engine
 

@@ -20,6 +20,7 @@ TRANSIENT: Final = frozenset(
         1317,  # the statement was killed
         1359,  # a trigger that another node of a cluster has just made
         1412,  # the table was made anew since the snapshot
+        1710,  # the statement was killed while a trigger was read
         3100,  # group replication could not certify the transaction
         3101,  # group replication rolled it back
     }
@@ -34,25 +35,58 @@ LOST: Final = frozenset(
     }
 )
 DUPLICATE: Final = 1062
-_NO_DATABASE: Final = frozenset({1046, 1049})
-_READ_ONLY: Final = frozenset({1036, 1290, 1792, 1836})
 _DENIED: Final = frozenset({1142, 1143, 1227, 1370})
-_NO_ACCESS: Final = 1044
-_ADVICE: Final = {
-    1045: "see that user and password are right",
-    1419: (
-        "let an administrator make the registry, or have SET GLOBAL "
-        "log_bin_trust_function_creators = 1 meanwhile: the server keeps a binary log, and who "
-        "makes triggers there must be trusted"
+_MEANINGS: Final[tuple[tuple[frozenset[int], type[StorageError], str], ...]] = (
+    (
+        frozenset({1036, 1290, 1792, 1836}),
+        ReadOnlyRegistry,
+        "{database} cannot be written: {words}; connect to the primary",
     ),
-    1449: (
-        "the triggers of the log run as the user who made them, who is gone: make this user again, "
-        "or have another owner drop the triggers and run `certledger db upgrade`"
+    (
+        frozenset({1044}),
+        ReadOnlyRegistry,
+        (
+            "{database}: {words}; the user may not use this database, or not do this in it (temporary "
+            "tables need CREATE TEMPORARY TABLES)"
+        ),
     ),
-    1665: "SET GLOBAL binlog_format = MIXED (or ROW), and the same in the server's configuration",
-    1698: "see that user and password are right",
-}
-"""What to do about errors that mean that nothing works."""
+    (
+        frozenset({1046, 1049}),
+        NotARegistry,
+        "{database}: {words}; make it with CREATE DATABASE",
+    ),
+    (
+        frozenset({1045, 1698}),
+        StorageUnavailable,
+        "{database}: {words}; see that user and password are right",
+    ),
+    (
+        frozenset({1419}),
+        StorageUnavailable,
+        (
+            "{database}: {words}; the server keeps a binary log, and who makes triggers there must be "
+            "trusted: let an administrator make the registry, or SET GLOBAL "
+            "log_bin_trust_function_creators = 1 meanwhile"
+        ),
+    ),
+    (
+        frozenset({1449}),
+        StorageUnavailable,
+        (
+            "{database}: {words}; the triggers of the log run as the user who made them, who is gone: "
+            "make that user again"
+        ),
+    ),
+    (
+        frozenset({1665}),
+        StorageUnavailable,
+        (
+            "{database}: {words}; SET GLOBAL binlog_format = MIXED (or ROW), and the same in the "
+            "server's configuration"
+        ),
+    ),
+)
+"""What numbers mean, and what to do."""
 
 
 def code_of(error: BaseException) -> int:
@@ -83,20 +117,14 @@ def explain(error: BaseException, database: str) -> StorageError | None:
     of its own.
     """
     code, words = code_of(error), text_of(error)
-    if code in _READ_ONLY:
-        return ReadOnlyRegistry(f"{database} cannot be written: {words}; connect to the primary")
+    for codes, kind, message in _MEANINGS:
+        if code in codes:
+            return kind(message.format(database=database, words=words))
     if code in _DENIED:
         return _denied(words, database)
-    if code == _NO_ACCESS:
-        return ReadOnlyRegistry(
-            f"{database}: {words}; the user may not use this database, or not do this in it "
-            "(temporary tables need CREATE TEMPORARY TABLES)"
-        )
-    if code in _NO_DATABASE:
-        return NotARegistry(f"{database}: {words}; make it with CREATE DATABASE, and name it")
-    if code in _ADVICE:
-        return StorageUnavailable(f"{database}: {words}; {_ADVICE[code]}")
-    return StorageUnavailable(f"{database}: {words or 'no answer'}") if is_lost(error) else None
+    if is_lost(error):
+        return StorageUnavailable(f"{database}: {words or 'the connection to the server was lost'}")
+    return None
 
 
 def _denied(words: str, database: str) -> StorageError:

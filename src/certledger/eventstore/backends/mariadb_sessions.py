@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.pool import PoolResetState
 
-from certledger.errors import StorageUnavailable
+from certledger.errors import NotARegistry, StorageUnavailable
 from certledger.eventstore.backends.backend import Mode
 
 SMALLEST_PACKET: Final = 2**20
@@ -60,14 +61,16 @@ class SetUp:
     def __call__(self, connection: Any, record: Any) -> None:
         """Set up the session.
 
-        Raises `StorageUnavailable` where the server takes no statements of the length that the
-        registry needs.
+        Raises `NotARegistry` where no database is named, `StorageUnavailable` where the server
+        takes no statements of the length that the registry needs.
         """
         with connection.cursor() as cursor:
             cursor.execute(self._statement, tuple(self._values.values()))
             cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {_CHANGING}")
-            cursor.execute("SELECT @@max_allowed_packet")
-            _require_room(*cursor.fetchone())
+            cursor.execute("SELECT database(), @@max_allowed_packet")
+            database, packet = cursor.fetchone()
+        _require_database(database)
+        _require_room(packet)
         _notice_a_vanished_server(connection)
         record.info[_LEVEL] = _CHANGING
 
@@ -89,6 +92,28 @@ def begin(connection: Connection, mode: Mode | None) -> None:
         with driver.cursor() as cursor:
             cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {wanted}")
         info[_LEVEL] = wanted
+
+
+def reset(connection: Any, record: Any, state: PoolResetState) -> None:
+    """Roll back what a connection that comes back to the pool has begun.
+
+    Where its server is gone it is dropped without a word: SQLAlchemy's own way would write that
+    into the log as an error, though nothing is amiss.
+    """
+    import pymysql  # noqa: PLC0415 # an optional package, there where its errors are
+
+    if state.transaction_was_reset or state.terminate_only:
+        return
+    try:
+        connection.rollback()
+    except pymysql.MySQLError:
+        record.invalidate()
+
+
+def _require_database(name: str | None) -> None:
+    if name is None:
+        message = "the URL names no database; write it behind the server: mariadb://HOST/DATABASE"
+        raise NotARegistry(message)
 
 
 def _require_room(packet: int) -> None:
