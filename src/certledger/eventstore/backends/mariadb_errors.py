@@ -46,8 +46,8 @@ _MEANINGS: Final[tuple[tuple[frozenset[int], type[StorageError], str], ...]] = (
         frozenset({1044}),
         ReadOnlyRegistry,
         (
-            "{database}: {words}; the user may not use this database, or not do this in it (temporary "
-            "tables need CREATE TEMPORARY TABLES)"
+            "{database}: {words}; the user may not use this database, or not do this in it "
+            "(temporary tables need CREATE TEMPORARY TABLES)"
         ),
     ),
     (
@@ -64,8 +64,8 @@ _MEANINGS: Final[tuple[tuple[frozenset[int], type[StorageError], str], ...]] = (
         frozenset({1419}),
         StorageUnavailable,
         (
-            "{database}: {words}; the server keeps a binary log, and who makes triggers there must be "
-            "trusted: let an administrator make the registry, or SET GLOBAL "
+            "{database}: {words}; the server keeps a binary log, and who makes triggers there must "
+            "be trusted: let an administrator make the registry, or SET GLOBAL "
             "log_bin_trust_function_creators = 1 meanwhile"
         ),
     ),
@@ -73,8 +73,8 @@ _MEANINGS: Final[tuple[tuple[frozenset[int], type[StorageError], str], ...]] = (
         frozenset({1449}),
         StorageUnavailable,
         (
-            "{database}: {words}; the triggers of the log run as the user who made them, who is gone: "
-            "make that user again"
+            "{database}: {words}; the triggers of the log run as the user who made them, who is "
+            "gone: make that user again"
         ),
     ),
     (
