@@ -51,14 +51,23 @@ NOT_RUN = {
     (_PUBLISH, "$ ssh audit@other.example.org < log.checkpoint"): "needs another host",
     (
         _POSTGRESQL,
-        "$ certledger --db postgresql://registry_owner@db.example.org/pki init "
-        "--origin ca.example.org/registry",
+        (
+            "$ certledger --db postgresql://registry_owner@db.example.org/pki init "
+            "--origin ca.example.org/registry"
+        ),
     ): "needs a server of PostgreSQL",
     (_UPGRADE, "$ certledger --db sqlite:///old.db db current"): _OLD,
     (_UPGRADE, "$ certledger --db sqlite:///old.db db upgrade"): _OLD,
     (_PUBLISH, "$ rclone copy mirror store:registry --exclude /checkpoint --immutable"): (
         "needs an object store"
     ),
+    (
+        "docs/how-to/move-between-databases.md",
+        (
+            "$ certledger copy sqlite:///ca_repository.db "
+            "postgresql://registry_owner@db.example.org/pki"
+        ),
+    ): "needs servers",
 }
 """Page and first command of the blocks that are not run, with the reason that the page gives."""
 

@@ -190,6 +190,12 @@ def test_the_members_of_db_are_those_of_its_tables(command: str, edited: str) ->
     assert members == names(section(text_of("cli"), f"`{command}`"))
 
 
+def test_the_members_of_copy_are_those_of_its_table(edited: str, tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path / 'copy.db'}"
+    told = output(edited, "copy", edited, target, "--format", "json")
+    assert list(json.loads(told)) == names(section(text_of("cli"), "`copy`"))
+
+
 def test_every_kind_of_finding_is_in_the_reference() -> None:
     documented = {
         (row[1], row[0])
