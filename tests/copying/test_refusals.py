@@ -153,6 +153,17 @@ def test_a_target_that_somebody_else_writes_to(original: Path, target_file: Path
     writer.close()
 
 
+def test_of_two_copies_at_once_one_goes_on(original: Path, target_file: Path) -> None:
+    def second(done: int, _total: int) -> None:
+        if 0 < done < SIZE / 2:
+            copy(url_of(original), url_of(target_file))
+
+    with pytest.raises(CopyRefused, match="that no other copy goes on"):
+        copy(url_of(original), url_of(target_file), progress=second)
+    assert contents(url_of(target_file)) == contents(url_of(original))
+    Ledger(url_of(target_file), create=False).close()
+
+
 def test_a_refusal_leaves_the_source_as_it_is(source_file: Path, target_file: Path) -> None:
     before = contents(url_of(source_file))
     Ledger(url_of(target_file)).close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
 from sqlalchemy.engine import URL
@@ -151,9 +151,10 @@ class _Copy:
         source.check_checkpoints(target.checkpoints, extent)
         target.expect(extent, log, self._clock())
         report = share(self._progress, 0.0, _COPIED)
-        for batch in ahead(source.batches(log, extent.head)):
-            target.append(batch)
-            report(batch.after.size, extent.head.size)
+        with closing(ahead(source.batches(log, extent.head))) as batches:
+            for batch in batches:
+                target.append(batch)
+                report(batch.after.size, extent.head.size)
         for page in source.checkpoints(target.checkpoints, extent.checkpoints):
             target.add_checkpoints(page)
 
