@@ -52,6 +52,10 @@ def _long_mysql(_kind: LongText, compiler: Any, **_options: Any) -> str:
 
 
 def _binary(compiler: Any) -> str:
-    # The older utf8mb4_bin takes "a " for "a"; these two collations are each other's namesakes.
-    name = "utf8mb4_nopad_bin" if compiler.dialect.is_mariadb else "utf8mb4_0900_bin"
-    return f"CHARACTER SET utf8mb4 COLLATE {name}"
+    return f"CHARACTER SET utf8mb4 COLLATE {exact_collation(compiler.dialect)}"
+
+
+def exact_collation(dialect: Any) -> str:
+    """Return the collation of exact texts on MariaDB or MySQL."""
+    # The older utf8mb4_bin takes "a " for "a"; these two are each other's namesakes.
+    return "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"

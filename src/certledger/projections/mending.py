@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, inspect, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from certledger.errors import ConstraintFailed
-from certledger.eventstore.backends import backend_of
 from certledger.eventstore.statement import Statement
 from certledger.projections.differences import (
     CERTIFICATE_ROWS,
-    PAIRS,
     RETIRED_ROWS,
     Difference,
     Pair,
@@ -97,33 +95,6 @@ def _row(connection: Connection, pair: Pair, key: int) -> Row | None:
     for row in _wanted[pair.scratch.name].rows(connection, key=key):
         return dict(zip(pair.scratch.columns.keys(), row, strict=True))
     return None
-
-
-def recreate_tables(scratch: Scratch) -> None:
-    """Drop the tables and make them anew from the log."""
-    connection = scratch.connection
-
-    def work() -> None:
-        scratch.catch_up()
-        views = set(inspect(connection).get_view_names())
-        for pair in PAIRS:
-            with backend_of(connection).remaking(connection, pair.table.name):
-                if pair.table.name in views:
-                    connection.exec_driver_sql(f"DROP VIEW {pair.table.name}")
-                else:
-                    pair.table.drop(connection, checkfirst=True)
-                _create_filled(connection, pair)
-
-    with backend_of(connection).without_foreign_keys(connection):
-        scratch.locked(work)
-
-
-def _create_filled(connection: Connection, pair: Pair) -> None:
-    pair.table.create(connection)
-    names = list(pair.table.columns.keys())
-    connection.execute(
-        insert(pair.table).from_select(names, select(*[pair.scratch.c[name] for name in names]))
-    )
 
 
 def set_projector_version(scratch: Scratch) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from certledger.eventstore.database import Database
 from certledger.projections.differences import Difference, Pair
-from certledger.projections.mending import mend_range, recreate_tables, set_projector_version
+from certledger.projections.mending import mend_range, set_projector_version
 from certledger.projections.progress import Progress
+from certledger.projections.recreating import recreate_tables
 from certledger.projections.scratch import Scratch
 from certledger.projections.walk import replayed, walk
 
@@ -50,9 +51,10 @@ def rebuild(
     read and write meanwhile. Interrupted, it leaves right what it has mended, and the next run
     goes on. `on_difference` is told of each row after it was mended.
 
-    `recreate` is for a table whose own structure is broken: both tables are dropped and made anew
-    in one transaction. Rows, views and foreign keys of the caller's stay, triggers on the tables
-    do not.
+    `recreate` is for a table whose own structure is broken: both tables are made anew while nobody
+    appends, in one transaction where the database can, else beside the old ones, which they then
+    take the places of. Rows, views and foreign keys of the caller's stay, triggers on the tables do
+    not.
 
     Raises `BrokenTable` where `recreate` is needed, `LogCorrupt` or `UnknownEventType` where the
     log cannot be replayed, `ConstraintFailed` where a constraint of the caller's keeps a row as

@@ -70,18 +70,30 @@ class Scratch:
             self.position = before
             raise
 
-    def locked(self, work: Callable[[], Result]) -> Result:
-        """Run `work` while nobody else can append; wait for the lock, a few times over."""
+    def locked(self, work: Callable[[], Result], *, apart: bool = False) -> Result:
+        """Run `work` while nobody else can append; wait for the lock, a few times over.
+
+        It is in the transaction of the lock, or, `apart`, in none: another connection holds it.
+        """
+        once = self._locked_apart if apart else self._locked_once
         for _ in range(LOCK_TRIES - 1):
             try:
-                return self._locked_once(work)
+                return once(work)
             except StorageUnavailable as error:
                 logger.info("rebuilding waits for the lock: %s", error)
-        return self._locked_once(work)
+        return once(work)
 
     def _locked_once(self, work: Callable[[], Result]) -> Result:
         with self.transaction(writing=True):
             take_lock(self.connection)
+            return work()
+
+    def _locked_apart(self, work: Callable[[], Result]) -> Result:
+        with (
+            self._database.connect_alone() as keeper,
+            self._database.transaction(keeper, writing=True),
+        ):
+            take_lock(keeper)
             return work()
 
     def fill(self, progress: Progress) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
 from certledger.errors import BrokenTable
+from certledger.eventstore.backends import backend_of
 
 
 def check_structure(connection: Connection, tables: tuple[Table, ...]) -> None:
@@ -43,6 +44,7 @@ def _faults(connection: Connection, table: Table) -> Iterator[str]:
     for name, further in found.items():
         if name not in table.columns and not further["nullable"] and further["default"] is None:
             yield f"the further column {name!r} must not be empty, which it would be"
+    yield from backend_of(connection).faults_of_storage(connection, table)
     key = inspector.get_pk_constraint(table.name)["constrained_columns"]
     if key != [column.name for column in table.primary_key]:
         yield f"the primary key is {key}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from typing import ClassVar
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.engine import URL
 
 from certledger.errors import StorageError
@@ -80,6 +80,13 @@ class Backend(ABC):
         has no meaning of its own.
         """
 
+    def together(self, connection: Connection) -> AbstractContextManager[None]:
+        """Send statements that are asked in the block without waiting for the answer to each, where
+        the driver can. The answers are there after the block, in which the first error is raised.
+        """
+        del connection
+        return nullcontext()
+
     def is_duplicate(self, error: BaseException) -> bool:
         """Tell whether an INSERT was refused, and nothing but it undone, as a row with a unique
         value of its exists. False where it says so by itself (`ON CONFLICT DO NOTHING`).
@@ -128,11 +135,24 @@ class Backend(ABC):
         """
         del connection, tables
 
+    def faults_of_storage(self, connection: Connection, table: Table) -> list[str]:
+        """Say in what a table is kept or compared otherwise than the registry makes it, but for
+        its columns and keys.
+        """
+        del connection, table
+        return []
+
     @contextmanager
     def values_as_stored(self, connection: Connection) -> Iterator[None]:
         """Read values that their column's type cannot have instead of failing."""
         del connection
         yield
+
+    def put_in_place(self, connection: Connection, new: str, name: str) -> None:
+        """Let the table `new` be `name`, and drop the one that was; views and foreign keys to that
+        stay. Only where tables are not made in transactions.
+        """
+        raise NotImplementedError
 
     @contextmanager
     def remaking(self, connection: Connection, table: str) -> Iterator[None]:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, bindparam, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, bindparam, create_engine, event, text
 from sqlalchemy.engine import URL
 
 from certledger.errors import StorageError, StorageUnavailable
 from certledger.eventstore.backends import mariadb_catalog as catalog
 from certledger.eventstore.backends import mariadb_errors as errors
+from certledger.eventstore.backends import mariadb_remaking
 from certledger.eventstore.backends.backend import Backend, on_begin
 from certledger.eventstore.backends.mariadb_sessions import SetUp, begin, reset
 from certledger.eventstore.durability.mariadb import REDO_LOG, SETTINGS, symptoms_of_settings
@@ -103,6 +104,15 @@ class MariaDb(Backend):
 
     def interferences(self, connection: Connection, tables: tuple[str, ...]) -> list[Symptom]:
         return list(catalog.foreign_engines(connection, tables))
+
+    def faults_of_storage(self, connection: Connection, table: Table) -> list[str]:
+        return [
+            *(symptom.message for symptom in catalog.foreign_engines(connection, (table.name,))),
+            *catalog.inexact_columns(connection, table),
+        ]
+
+    def put_in_place(self, connection: Connection, new: str, name: str) -> None:
+        mariadb_remaking.put_in_place(connection, new, name)
 
     def weaknesses(self, connection: Connection) -> list[Symptom]:
         found: dict[str, str] = {}

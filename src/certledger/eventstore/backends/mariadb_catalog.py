@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, Table, bindparam, text
 
 from certledger.eventstore.backends.backend import HIDDEN
 from certledger.eventstore.backends.mariadb_errors import code_of
+from certledger.eventstore.columns import ExactText, LongText, exact_collation
 from certledger.eventstore.symptom import Symptom, sql
 from certledger.eventstore.triggers.mariadb import trigger
 
@@ -31,6 +32,12 @@ _ENGINES: Final = text(
     ORDER BY table_name
     """
 ).bindparams(bindparam("tables", expanding=True))
+_COLLATIONS: Final = text(
+    """
+    SELECT column_name, collation_name FROM information_schema.columns
+    WHERE table_schema = database() AND table_name = :name AND collation_name IS NOT NULL
+    """
+)
 _SPEECH: Final = frozenset(
     {
         "",
@@ -72,6 +79,16 @@ def foreign_engines(connection: Connection, tables: tuple[str, ...]) -> Iterator
     for table, engine in connection.execute(_ENGINES, {"tables": list(tables)}):
         message = f"{table} is kept by {engine}, which knows no transactions"
         yield Symptom("weak", "engine", message, sql(f"ALTER TABLE {table} ENGINE = InnoDB"))
+
+
+def inexact_columns(connection: Connection, table: Table) -> Iterator[str]:
+    """Say which texts of a table would be taken for each other though their bytes differ."""
+    exact = exact_collation(connection.dialect)
+    found = dict(map(tuple, connection.execute(_COLLATIONS, {"name": table.name})))
+    for column in table.columns:
+        collation = found.get(column.name, exact)
+        if isinstance(column.type, ExactText | LongText) and collation != exact:
+            yield f"the column {column.name} is compared by {collation} instead of {exact}"
 
 
 def _stored(rows: Any, tables: tuple[str, ...]) -> dict[str, str]:
