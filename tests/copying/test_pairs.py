@@ -10,6 +10,7 @@ import pytest
 
 from certledger import Ledger
 from certledger.copying import copy
+from certledger.eventstore.database import Database
 from tests.copying.contents import KINDS, SIZE, contents, findings, url_of
 from tests.support.servers import Place
 
@@ -74,3 +75,19 @@ def test_postgresql_knows_the_tables_before_they_are_used(
             f"WHERE nspname = '{postgresql.name}' AND relname IN ('log_entry', 'certificates')"
         )
         assert dict(counted.all()) == {"log_entry": SIZE, "certificates": 2_085}
+
+
+def test_a_registry_in_memory_is_copied_from_and_to(original: Path, target_file: Path) -> None:
+    memory = Database("sqlite://")
+    copy(url_of(original), memory)
+    with Ledger(memory, create=False):
+        copy(memory, url_of(target_file))
+    assert contents(url_of(target_file)) == contents(url_of(original))
+
+
+def test_two_databases_in_memory_are_two(original: Path) -> None:
+    first, second = Database("sqlite://"), Database("sqlite://")
+    copy(url_of(original), first)
+    assert copy(first, second).copied == SIZE
+    first.close()
+    second.close()
