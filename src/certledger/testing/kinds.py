@@ -11,7 +11,6 @@ from pathlib import Path
 
 import sqlalchemy
 
-from certledger.eventstore.backends import backend_of
 from certledger.eventstore.backends.sqlite_files import file_of
 from certledger.eventstore.database import Database
 from certledger.eventstore.tables import LOG_TABLES
@@ -25,16 +24,16 @@ class Triggered(Backend):
 
     @contextmanager
     def unguarded(self, url: str) -> Iterator[sqlalchemy.Connection]:
-        kind = backend_of(Database(url).url)
+        self.require_shared()
+        database = Database(url)
         with self.stranger(url) as connection:
-            for name, ddl in kind.stored_triggers(connection, LOG_TABLES).items():
-                connection.exec_driver_sql(self._drop(name, ddl))
+            for name in database.backend.triggers:
+                (table,) = (table for table in LOG_TABLES if name.startswith(f"{table}_"))
+                database.backend.drop_trigger(connection, name, table)
             yield connection
-            kind.create_triggers(connection)
-
-    def _drop(self, name: str, ddl: str) -> str:
-        del ddl
-        return f"DROP TRIGGER {name}"
+        # By a session as the registry has it: functions of PostgreSQL keep its search path.
+        database.write(lambda own, _: database.backend.create_triggers(own))
+        database.close()
 
 
 @dataclass
@@ -128,10 +127,6 @@ class PostgreSql(OnServer):
     """Schemas of a PostgreSQL database."""
 
     name = "postgresql"
-
-    def _drop(self, name: str, ddl: str) -> str:
-        del ddl
-        return f"DROP FUNCTION {name}() CASCADE"
 
 
 class MariaDb(OnServer):

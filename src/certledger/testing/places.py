@@ -116,9 +116,11 @@ _READER = {
     "mariadb": (
         [
             "CREATE USER {role} IDENTIFIED BY '{password}'",
-            "GRANT SELECT ON {place}.* TO {role}",
+            "GRANT SELECT, CREATE TEMPORARY TABLES ON {place}.* TO {role}",
         ],
         ["DROP USER {role}"],
     ),
 }
-"""What makes a role that may only read, and what removes it."""
+"""What makes a role that may only read, and what removes it. Comparing takes temporary tables,
+which PostgreSQL lets everybody make.
+"""
