@@ -110,7 +110,7 @@ def test_nobody_notices_that_tables_are_made_anew(url: str) -> None:
         return rounds
 
     def write(first: int) -> list[int]:
-        written = []
+        written: list[int] = []
         with Ledger(url) as ledger:
             ready.wait()
             while not over.is_set():

@@ -135,6 +135,11 @@ class Backend(ABC):
         """
         del connection, tables
 
+    def opens_temporary_tables_twice(self, connection: Connection) -> bool:
+        """Tell whether one statement may name a temporary table twice."""
+        del connection
+        return True
+
     def faults_of_storage(self, connection: Connection, table: Table) -> list[str]:
         """Say in what a table is kept or compared otherwise than the registry makes it, but for
         its columns and keys.

@@ -105,6 +105,10 @@ class MariaDb(Backend):
     def interferences(self, connection: Connection, tables: tuple[str, ...]) -> list[Symptom]:
         return list(catalog.foreign_engines(connection, tables))
 
+    def opens_temporary_tables_twice(self, connection: Connection) -> bool:
+        # MySQL: "Can't reopen table".
+        return bool(getattr(connection.dialect, "is_mariadb", False))
+
     def faults_of_storage(self, connection: Connection, table: Table) -> list[str]:
         return [
             *(symptom.message for symptom in catalog.foreign_engines(connection, (table.name,))),

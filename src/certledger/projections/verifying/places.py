@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    and_,
     bindparam,
     exists,
     insert,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 
 from certledger.errors import InvalidEvent
+from certledger.eventstore.backends import backend_of
 from certledger.eventstore.columns import TABLE_OPTIONS, ExactText, Position
 from certledger.eventstore.event import Event, load_event
 from certledger.eventstore.events import Issued
@@ -50,12 +52,17 @@ UNREADABLE, _ORDINARY, _FIRST = range(3)
 
 _insert = Statement(insert(stream_index))
 _key = tuple_(stream_index.c.subject, stream_index.c.streamversion, stream_index.c.seq)
+# The first column by itself, too: MariaDB and MySQL find no place in an index by several.
+_after = and_(
+    stream_index.c.subject >= bindparam("subject"),
+    _key > tuple_(bindparam("subject"), bindparam("streamversion"), bindparam("seq")),
+)
 _other = stream_index.alias("other")
 # Most streams are a certificate that was registered and nothing more: no rule is about those.
 _page = Statement(
     select(stream_index)
     .where(
-        _key > tuple_(bindparam("subject"), bindparam("streamversion"), bindparam("seq")),
+        _after,
         or_(
             stream_index.c.kind != _FIRST,
             exists().where(
@@ -65,6 +72,9 @@ _page = Statement(
     )
     .order_by(*stream_index.primary_key)
     .limit(PAGE)
+)
+_all = Statement(
+    select(stream_index).where(_after).order_by(*stream_index.primary_key).limit(PAGE + 1)
 )
 _entry = Statement(select(log_entry.c.entry).where(log_entry.c.seq == bindparam("seq")))
 
@@ -110,11 +120,36 @@ def add_places(connection: Connection, places: Sequence[PlaceRow]) -> None:
 def read_places(connection: Connection, after: Place | None) -> list[tuple[Place, Event | None]]:
     """Return the next page in stream order of what the rules are about, with the events."""
     last = after or Place("", -1, -1, UNREADABLE)
-    rows = _page.rows(
+    if backend_of(connection).opens_temporary_tables_twice(connection):
+        places = _following(connection, _page, last)
+    else:
+        places = _picked(connection, last)
+    return [(place, _load(connection, place)) for place in places]
+
+
+def _following(connection: Connection, statement: Statement, last: Place) -> list[Place]:
+    rows = statement.rows(
         connection, subject=last.subject, streamversion=last.streamversion, seq=last.seq
     )
-    places = [Place(*row) for row in rows]
-    return [(place, _load(connection, place)) for place in places]
+    return [Place(*row) for row in rows]
+
+
+def _picked(connection: Connection, last: Place) -> list[Place]:
+    """Do here what `_page` does in the database: pick what does not stand alone in its stream."""
+    while following := _following(connection, _all, last):
+        beyond = following[PAGE:]
+        here = following[:PAGE]
+        picked = [
+            place
+            for before, place, behind in zip(
+                [last, *here], here, [*here[1:], *beyond, None], strict=False
+            )
+            if place.kind != _FIRST or place.subject in {before.subject, behind and behind.subject}
+        ]
+        if picked:
+            return picked
+        last = here[-1]
+    return []
 
 
 def _load(connection: Connection, place: Place) -> Event | None:
