@@ -23,7 +23,7 @@ from certledger.testing.certificates import make_certificate
 from certledger.testing.issue import Issue
 from certledger.testing.processes import Report, Worker
 from certledger.testing.replay import replay
-from certledger.testing.suite import Open, Suite
+from certledger.testing.suite import LOGGER, Open, Suite
 from certledger.testing.told import record_of
 from certledger.testing.whole import check_tables, check_whole
 
@@ -46,7 +46,7 @@ class Crashes(Suite):
     @pytest.fixture
     def rng(self) -> random.Random:
         seed = self.seed or random.SystemRandom().randrange(1, 10**6)
-        print(f"seed {seed}")  # noqa: T201 # to repeat a failure
+        LOGGER.warning("seed %s", seed)  # shown where the test fails, so that it can be repeated
         return random.Random(seed)
 
     def test_what_was_acknowledged_survives_a_kill_of_the_client_and_nothing_is_half_done(
