@@ -124,8 +124,8 @@ def _issue_batch(
     context: Context,
     actor: Actor,
 ) -> tuple[list[Outcome], list[str]]:
-    unit = UnitOfWork(connection, context)
-    unit.expect([Issue(item.data) for item in batch if isinstance(item, _Parsed)])
+    expected = [Issue(item.data) for item in batch if isinstance(item, _Parsed)]
+    unit = UnitOfWork(connection, context, expected)
     outcomes = []
     for item in batch:
         if isinstance(item, Outcome):
@@ -182,9 +182,9 @@ def _expire_batch(
     context: Context,
     actor: Actor,
 ) -> tuple[int, list[str]]:
-    unit = UnitOfWork(connection, context)
     stated = map(_stated_serial, candidates)
-    unit.expect([Expire(serial) for serial in stated if serial is not None])
+    expected = [Expire(serial) for serial in stated if serial is not None]
+    unit = UnitOfWork(connection, context, expected)
     strays: list[str] = []
     count = 0
     for candidate, event_id in zip(candidates, ids, strict=True):

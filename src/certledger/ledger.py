@@ -172,7 +172,7 @@ class Ledger(LedgerReader):
             comment=current_actor().comment,
         )
         command = Issue(data)
-        return self._run(lambda _unit, _found: command, command_id)
+        return self._run(command, command_id)
 
     def issue_many(
         self, certificates: Iterable[Registration], *, progress: Done | None = None
@@ -218,7 +218,7 @@ class Ledger(LedgerReader):
             comment=current_actor().comment,
             after_expiry=after_expiry,
         )
-        return self._run(lambda _unit, _found: command, command_id)
+        return self._run(command, command_id)
 
     def expire_due(self, *, progress: Done | None = None) -> int:
         """Expire every valid certificate whose end is past; return how many there were.
@@ -245,10 +245,10 @@ class Ledger(LedgerReader):
             message = "name the certificate by its serial number or by its uuid"
             raise InvalidValue(message)
         comment = current_actor().comment
+        if serial is not None:
+            return self._run(Delete(serial, comment=comment), command_id)
 
         def command(unit: UnitOfWork, found: Event | None) -> Delete:
-            if serial is not None:
-                return Delete(serial, comment=comment)
             if found is None:
                 return Delete(present_serial(unit, str(uuid)), uuid, comment)
             if isinstance(found.data, Deleted) and found.data.uuid == uuid:
@@ -263,24 +263,28 @@ class Ledger(LedgerReader):
 
     def _run(
         self,
-        command: Callable[[UnitOfWork, Event | None], Command],
+        command: Command | Callable[[UnitOfWork, Event | None], Command],
         command_id: str | None,
     ) -> Event:
-        """Execute a command of one event in a transaction of its own, once however often tried."""
+        """Execute a command of one event in a transaction of its own, once however often tried.
+
+        It may be one that only the log tells, and what an earlier try recorded.
+        """
         if command_id is not None:
             check_command_id(command_id)
         actor = current_actor()
         random = self._context.new_id()
 
         def work(connection: Connection, retrying: bool) -> tuple[Event, list[str]]:
-            unit = UnitOfWork(connection, self._context)
+            asked = retrying or command_id is not None
+            ahead = () if asked or callable(command) else (command,)
+            unit = UnitOfWork(connection, self._context, ahead)
             origin = unit.tail.head.origin
             event_id = random if command_id is None else id_of_command(origin, command_id)
-            asked = retrying or command_id is not None
             found = recorded_before(connection, event_id) if asked else None
             if found is not None and command_id is None:
                 return found, []
-            wanted = command(unit, found)
+            wanted = command(unit, found) if callable(command) else command
             if found is not None and command_id is not None:
                 return repeat(found, wanted, command_id), []
             unit.expect([wanted])

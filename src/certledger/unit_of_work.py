@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from certledger.errors import CommandIdReused, DuplicateUuid, InvalidValue, UnknownSerial
 from certledger.eventstore.actor import Actor
 from certledger.eventstore.append import NewEvent, Tail
+from certledger.eventstore.backends import backend_of
 from certledger.eventstore.event import Event
 from certledger.eventstore.events import CertificateData, Deleted
 from certledger.eventstore.lifecycle import (
@@ -26,9 +27,9 @@ from certledger.eventstore.lifecycle import (
     revoked_data,
     stream_of,
 )
-from certledger.eventstore.reader import find_entry, subjects_with_uuid
+from certledger.eventstore.reader import find_entry
 from certledger.eventstore.times import Clock, utc_now
-from certledger.projections.projector import Change, mend_serial, project
+from certledger.projections.projector import Change, ask_to_project, mend_serial
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -65,14 +66,24 @@ class UnitOfWork:
     Nothing reaches the database before `finish`, which comes before the transaction's commit.
     """
 
-    def __init__(self, connection: Connection, context: Context) -> None:
-        """Lock the log. Raises what `Tail` raises."""
+    def __init__(
+        self, connection: Connection, context: Context, expected: Sequence[Command] = ()
+    ) -> None:
+        """Lock the log, and read what the expected commands will be decided on.
+
+        Raises what `Tail` raises.
+        """
         self._connection = connection
-        self.tail = Tail(connection, context.clock, allow_clock_behind=context.allow_clock_behind)
+        subjects, uuids = _decided_on(expected)
+        self.tail = Tail(
+            connection,
+            context.clock,
+            allow_clock_behind=context.allow_clock_behind,
+            subjects=subjects,
+            uuids=uuids,
+        )
         self._states: dict[int, State] = {}
         self._changes: list[Change] = []
-        self._holders: dict[str, list[str]] = {}
-        """uuid to the streams that the log had with it, as far as it was asked."""
         self._given: dict[str, int] = {}
         """uuid to the serial number that was given it here last."""
         self._notes: list[str] = []
@@ -86,11 +97,7 @@ class UnitOfWork:
 
     def expect(self, commands: Sequence[Command]) -> None:
         """Read at once all that the commands will be decided on, rather than one by one."""
-        uuids = [command.data.uuid for command in commands if isinstance(command, Issue)]
-        self._holders |= self.tail.learn(
-            [stream_of(command.serial) for command in commands],
-            [uuid for uuid in uuids if uuid is not None and uuid not in self._holders],
-        )
+        self.tail.learn(*_decided_on(commands))
 
     def execute(self, command: Command, event_id: str, actor: Actor) -> Event:
         """Decide a command and append the event that it causes.
@@ -114,10 +121,9 @@ class UnitOfWork:
         """Return the serial number of the present certificate with a uuid, None where there is
         none. Decided on the log: the table's uuids may have been edited.
         """
-        subjects = self._holders.get(uuid)
-        if subjects is None:
-            subjects = self._holders[uuid] = subjects_with_uuid(self._connection, uuid)
-        serials = [int(subject.partition("/")[2]) for subject in subjects]
+        if uuid not in self.tail.holders:
+            self.tail.learn((), [uuid])
+        serials = [int(subject.partition("/")[2]) for subject in self.tail.holders[uuid]]
         if uuid in self._given:
             serials.append(self._given[uuid])
         for serial in serials:
@@ -139,8 +145,22 @@ class UnitOfWork:
 
     def finish(self) -> list[str]:
         """Write all that was decided; return what had to be mended in the read model, in words."""
-        self.tail.flush()
-        return self._notes + project(self._connection, self._changes)
+        if not self._changes:
+            return self._notes
+        with backend_of(self._connection).together(self._connection):
+            grown = self.tail.ask_to_flush()
+            projected = ask_to_project(self._connection, self._changes)
+        grown()
+        return self._notes + projected()
+
+
+def _decided_on(commands: Sequence[Command]) -> tuple[list[str], list[str]]:
+    """Return the streams, and the uuids, that commands are decided on."""
+    uuids = [command.data.uuid for command in commands if isinstance(command, Issue)]
+    return (
+        [stream_of(command.serial) for command in commands],
+        [uuid for uuid in uuids if uuid is not None],
+    )
 
 
 def recorded_before(connection: Connection, event_id: str) -> Event | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -11,10 +11,11 @@ from sqlalchemy import Connection, bindparam
 
 from certledger.errors import ClockBehindLog, ConcurrencyConflict, InvalidValue
 from certledger.eventstore.actor import Actor
+from certledger.eventstore.backends import backend_of
 from certledger.eventstore.event import Event, make_event, sequence_text
 from certledger.eventstore.events import EventData
-from certledger.eventstore.head import frontier_of, grow_head, lock_head
-from certledger.eventstore.known import read_known
+from certledger.eventstore.head import ask_to_grow, ask_to_lock, frontier_of
+from certledger.eventstore.known import Known, ask_known, read_known
 from certledger.eventstore.merkle import Frontier, leaf_hash
 from certledger.eventstore.reader import read_stream, stream_version
 from certledger.eventstore.statement import Statement
@@ -54,15 +55,27 @@ class Tail:
     """
 
     def __init__(
-        self, connection: Connection, clock: Clock, *, allow_clock_behind: bool = False
+        self,
+        connection: Connection,
+        clock: Clock,
+        *,
+        allow_clock_behind: bool = False,
+        subjects: Sequence[str] = (),
+        uuids: Sequence[str] = (),
     ) -> None:
-        """Lock the log and read the clock.
+        """Lock the log and read the clock. Streams and uuids that are named are read ahead.
 
-        Raises `ClockBehindLog`, or `LogCorrupt` for a damaged head.
+        Raises `ClockBehindLog`, or `LogCorrupt` for a damaged head or stream.
         """
         self._connection = connection
-        self.head = lock_head(connection)
+        with backend_of(connection).together(connection):
+            head = ask_to_lock(connection)
+            # A statement of its own, so it sees what was committed while the lock was waited for.
+            known = ask_known(connection, subjects, uuids)
+        self.head = head()
         self._frontier = frontier_of(self.head)
+        self.holders: dict[str, list[str]] = {}
+        """uuid to the streams with it when the log was locked, as far as they were read."""
         self._streams: dict[str, list[Event]] = {}
         self._versions: dict[str, int] = {}
         self._unflushed: dict[str, list[Event]] = {}
@@ -75,23 +88,24 @@ class Tail:
         if behind > REFUSED_AFTER and not allow_clock_behind:
             raise ClockBehindLog(reading, self.now)
         self._clocktime = reading if behind > NOTED_AFTER else None
+        self._learn(known())
 
     @property
     def size(self) -> int:
         """The next position."""
         return self._frontier.size
 
-    def learn(self, subjects: Sequence[str], uuids: Sequence[str]) -> Mapping[str, list[str]]:
-        """Read streams ahead, as many of them are to be decided on.
-
-        Returns each uuid with the streams in which a certificate was ever issued with it, those
-        appended here left out.
-        """
+    def learn(self, subjects: Sequence[str], uuids: Sequence[str]) -> None:
+        """Read streams and uuids ahead, as many of them are to be decided on."""
         new = [subject for subject in subjects if subject not in self._streams]
-        known = read_known(self._connection, new, uuids)
+        other = [uuid for uuid in uuids if uuid not in self.holders]
+        if new or other:
+            self._learn(read_known(self._connection, new, other))
+
+    def _learn(self, known: Known) -> None:
+        self.holders.update(known.holders)
         for subject, events in known.streams.items():
             self._remember(subject, events)
-        return known.holders
 
     def stream(self, subject: str) -> list[Event]:
         """Return the events of a stream, those appended here included."""
@@ -161,12 +175,18 @@ class Tail:
 
     def flush(self) -> None:
         """Write what was appended, and the new head."""
+        self.ask_to_flush()()
+
+    def ask_to_flush(self) -> Callable[[], None]:
+        """Write it; what is returned sees that the head was still where it was."""
         if not self._rows:
-            return
+            return lambda: None
         insert_rows(self._connection, self._rows)
-        grow_head(self._connection, self.size - len(self._rows), self._frontier, self.now)
+        before = self.size - len(self._rows)
+        grown = ask_to_grow(self._connection, before, self._frontier, self.now)
         self._rows = []
         self._unflushed = {}
+        return grown
 
 
 def entry_row(event: Event, entry: bytes, frontier: Frontier) -> dict[str, Any]:
@@ -187,4 +207,4 @@ def entry_row(event: Event, entry: bytes, frontier: Frontier) -> dict[str, Any]:
 
 def insert_rows(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows made by `entry_row`, in their order; the head is the caller's to move."""
-    _INSERT.run_many(connection, rows)
+    _INSERT.ask_many(connection, rows)

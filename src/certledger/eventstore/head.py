@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from types import NoneType
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from certledger.errors import InvalidEvent, InvalidValue, LogCorrupt, UnreadableValue
 from certledger.eventstore.event import check_origin
 from certledger.eventstore.merkle import EMPTY_ROOT, Frontier
-from certledger.eventstore.statement import Statement
+from certledger.eventstore.statement import Asked, Row, Statement
 from certledger.eventstore.tables import FORMAT, log_head
 from certledger.eventstore.times import aware_utc, naive_utc
 
@@ -92,7 +93,7 @@ def read_head(connection: Connection) -> Head:
 
     Raises `LogCorrupt` where its row is missing or is not what the log wrote.
     """
-    return _head(connection, _READ)
+    return _head(_READ.ask(connection))
 
 
 def read_format(connection: Connection) -> int:
@@ -106,23 +107,34 @@ def lock_head(connection: Connection) -> Head:
 
     Raises `LogCorrupt` as `read_head` does.
     """
-    return _head(connection, _LOCK)
+    return ask_to_lock(connection)()
 
 
-def _head(connection: Connection, statement: Statement) -> Head:
+def ask_to_lock(connection: Connection) -> Callable[[], Head]:
+    """Ask for the lock; what is returned gives the head, as `lock_head` does."""
+    asked = _LOCK.ask(connection)
+    return lambda: _head(asked)
+
+
+def _head(asked: Asked) -> Head:
     try:
-        rows = statement.rows(connection)
+        rows = asked.rows()
     except UnreadableValue as error:
         message = f"log_head: {error.__cause__}"
         raise LogCorrupt(message) from error
     if len(rows) != 1:
         message = f"log_head has {len(rows)} rows instead of one"
         raise LogCorrupt(message)
-    for name, kinds, value in zip(_KINDS, _KINDS.values(), rows[0], strict=True):
-        if not isinstance(value, kinds):
-            message = f"log_head: {name} is {value!r}"
-            raise LogCorrupt(message)
+    if not all(map(isinstance, rows[0], _KINDS.values())):
+        raise LogCorrupt(_odd_value(rows[0]))
     return _checked(*rows[0])
+
+
+def _odd_value(row: Row) -> str:
+    for name, kinds, value in zip(_KINDS, _KINDS.values(), row, strict=True):
+        if not isinstance(value, kinds):
+            return f"log_head: {name} is {value!r}"
+    raise AssertionError(row)
 
 
 def _checked(
@@ -186,7 +198,14 @@ def grow_head(
 
     Raises `LogCorrupt` where somebody moved it without its lock.
     """
-    changed = _GROW.run(
+    ask_to_grow(connection, old_size, frontier, recorded_at)()
+
+
+def ask_to_grow(
+    connection: Connection, old_size: int, frontier: Frontier, recorded_at: datetime
+) -> Callable[[], None]:
+    """Move the head on; what is returned sees that it did, as `grow_head` does."""
+    asked = _GROW.ask(
         connection,
         old_size=old_size,
         new_size=frontier.size,
@@ -194,9 +213,13 @@ def grow_head(
         new_frontier=frontier.peaks,
         new_recorded_at=naive_utc(recorded_at),
     )
-    if changed != 1:
-        message = f"log_head left size {old_size} during an append"
-        raise LogCorrupt(message)
+
+    def check() -> None:
+        if asked.count() != 1:
+            message = f"log_head left size {old_size} during an append"
+            raise LogCorrupt(message)
+
+    return check
 
 
 def take_lock(connection: Connection) -> None:

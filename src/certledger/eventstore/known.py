@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from sqlalchemy import BindParameter, Column, Connection, Select, bindparam, nul
 
 from certledger.eventstore.event import Event
 from certledger.eventstore.reader import stream_entry
-from certledger.eventstore.statement import Row, Statement
+from certledger.eventstore.statement import Asked, Statement
 from certledger.eventstore.tables import log_entry
 
 _AT_ONCE: Final = 50
@@ -36,21 +37,33 @@ def read_known(connection: Connection, subjects: Sequence[str], uuids: Sequence[
 
     Raises `LogCorrupt` for an entry that was changed, or that belongs to another stream.
     """
+    return ask_known(connection, subjects, uuids)()
+
+
+def ask_known(
+    connection: Connection, subjects: Sequence[str], uuids: Sequence[str]
+) -> Callable[[], Known]:
+    """Ask what the log has; what is returned gives it, as `read_known` does."""
     streams: dict[str, list[tuple[int, Event]]] = {subject: [] for subject in subjects}
     holders: dict[str, list[str]] = {uuid: [] for uuid in uuids}
-    for uuid, subject, version, *entry in _rows(connection, list(streams), list(holders)):
-        if uuid is None and subject in streams:
-            streams[subject].append((version, stream_entry(subject, *entry)))
-        elif uuid in holders and subject not in holders[uuid]:
-            holders[uuid].append(subject)
-    return Known({subject: _in_order(found) for subject, found in streams.items()}, holders)
+    asked = [*_ask(connection, list(streams), list(holders))]
+
+    def gather() -> Known:
+        for uuid, subject, version, *entry in chain.from_iterable(one.rows() for one in asked):
+            if uuid is None and subject in streams:
+                streams[subject].append((version, stream_entry(subject, *entry)))
+            elif uuid in holders and subject not in holders[uuid]:
+                holders[uuid].append(subject)
+        return Known({subject: _in_order(found) for subject, found in streams.items()}, holders)
+
+    return gather
 
 
 def _in_order(found: list[tuple[int, Event]]) -> list[Event]:
     return [event for _, event in sorted(found, key=itemgetter(0))]
 
 
-def _rows(connection: Connection, subjects: list[str], uuids: list[str]) -> Iterator[Row]:
+def _ask(connection: Connection, subjects: list[str], uuids: list[str]) -> Iterator[Asked]:
     longest = max(len(subjects), len(uuids))
     size = 1 if longest == 1 else _AT_ONCE
     for start in range(0, longest, size):
@@ -58,7 +71,7 @@ def _rows(connection: Connection, subjects: list[str], uuids: list[str]) -> Iter
         values = _padded("subject", some, size)
         if others:
             values |= _padded("uuid", others, size)
-        yield from _statement(size, bool(others)).rows(connection, **values)
+        yield _statement(size, bool(others)).ask(connection, **values)
 
 
 def _padded(name: str, values: list[str], size: int) -> dict[str, str]:

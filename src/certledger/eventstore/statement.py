@@ -6,10 +6,10 @@ costs more than the statement itself on an embedded database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.dialects import sqlite
@@ -68,7 +68,11 @@ class _Plan:
             return self._pick(values)
         return {name: values[name] for name in self._names}
 
-    def rows(self, raw: Iterable[Sequence[Any]]) -> list[Row]:
+    def fetch(self, cursor: Any, dialect: Dialect) -> list[Row]:
+        try:
+            raw = cursor.fetchall()
+        except dialect.loaded_dbapi.DataError as error:  # PostgreSQL's 'infinity'
+            raise UnreadableValue(str(error)) from error
         if not self._results:
             return [tuple(row) for row in raw]
         converted = []
@@ -105,10 +109,6 @@ def _reader(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:
     return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
-_MANY: Final = 2
-"""From how many runs on it pays to send them together."""
-
-
 class Statement:
     """A Core statement; its `bindparam`s are given by name at each run."""
 
@@ -140,32 +140,72 @@ class Statement:
         cursor = connection.connection.cursor()
         try:
             cursor.execute(plan.sql, plan.bind(values), **plan.options)
-            try:
-                raw = cursor.fetchall()
-            except connection.dialect.loaded_dbapi.DataError as error:  # 'infinity' on PostgreSQL
-                raise UnreadableValue(str(error)) from error
-            return plan.rows(raw)
+            return plan.fetch(cursor, connection.dialect)
         finally:
             cursor.close()
 
     def run(self, connection: Connection, **values: Any) -> int:
         """Run a change once and return how many rows it touched."""
-        plan = self._plan(connection)
-        cursor = connection.connection.cursor()
-        try:
-            cursor.execute(plan.sql, plan.bind(values))
-            return int(cursor.rowcount)
-        finally:
-            cursor.close()
+        return self.ask(connection, **values).count()
 
     def run_many(self, connection: Connection, batch: Sequence[Mapping[str, Any]]) -> int:
         """Run a change for each set of values and return how many rows were touched in all."""
-        if len(batch) < _MANY:
-            return sum(self.run(connection, **values) for values in batch)
+        return self.ask_many(connection, batch).count()
+
+    def ask(self, connection: Connection, **values: Any) -> Asked:
+        """Run the statement, and return what gives its answer: at once, or after `together`."""
+        plan = self._plan(connection)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(plan.sql, plan.bind(values), **plan.options)
+        except BaseException:
+            cursor.close()
+            raise
+        return Asked(plan, cursor, connection.dialect)
+
+    def ask_many(self, connection: Connection, batch: Sequence[Mapping[str, Any]]) -> Asked:
+        """Run a change for each set of values, and return what counts the rows in all."""
+        if len(batch) == 1:
+            return self.ask(connection, **batch[0])
+        if not batch:
+            return Asked(None, None, connection.dialect)
         plan = self._plan(connection)
         cursor = connection.connection.cursor()
         try:
             cursor.executemany(plan.sql, [plan.bind(values) for values in batch])
-            return int(cursor.rowcount)
-        finally:
+        except BaseException:
             cursor.close()
+            raise
+        return Asked(plan, cursor, connection.dialect)
+
+
+class Asked:
+    """The answer of the database to a statement, which is taken once."""
+
+    __slots__ = ("_cursor", "_dialect", "_plan")
+
+    def __init__(self, plan: _Plan | None, cursor: Any, dialect: Dialect) -> None:
+        """Take the cursor of the statement; None: there was nothing to be done."""
+        self._plan = plan
+        self._cursor = cursor
+        self._dialect = dialect
+
+    def rows(self) -> list[Row]:
+        """Return the rows of a query.
+
+        Raises `UnreadableValue` for a stored value that its column's type cannot have.
+        """
+        if self._plan is None:
+            return []
+        try:
+            return self._plan.fetch(self._cursor, self._dialect)
+        finally:
+            self._cursor.close()
+
+    def count(self) -> int:
+        """Return how many rows a change touched."""
+        if self._cursor is None:
+            return 0
+        touched = int(self._cursor.rowcount)
+        self._cursor.close()
+        return touched

@@ -6,7 +6,7 @@ table can never stop a revocation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,20 +68,34 @@ def project(connection: Connection, changes: Sequence[Change]) -> list[str]:
 
     Returns what was found to contradict the log, and was mended, in words.
     """
-    notes = _retire(connection, changes)
+    return ask_to_project(connection, changes)()
+
+
+def ask_to_project(connection: Connection, changes: Sequence[Change]) -> Callable[[], list[str]]:
+    """Send the changes of rows that are as the log left them; what is returned mends the others,
+    and says in words what had to be.
+    """
+    retired = _retire(connection, changes)
     inserts: list[tuple[Row, State, State]] = []
-    mends: list[tuple[State, State]] = []
+    in_place: list[tuple[Callable[[], bool], State, State]] = []
     for before, after in _by_serial(changes):
         old, new = certificate_row(before), certificate_row(after)
         if old is None and new is not None:
             inserts.append((new, before, after))
-        elif not _set_in_place(connection, old, new):
-            mends.append((before, after))
-    if not insert_free(connection, [row for row, _, _ in inserts]):
-        mends += [(old, new) for row, old, new in inserts if not _is_there(connection, row)]
-    for before, after in mends:
-        notes += _mend(connection, before, after)
-    return notes
+        else:
+            in_place.append((_set_in_place(connection, old, new), before, after))
+    inserted = insert_free(connection, [row for row, _, _ in inserts])
+
+    def mend() -> list[str]:
+        notes = retired()
+        mends = [(before, after) for is_set, before, after in in_place if not is_set()]
+        if not inserted():
+            mends += [(old, new) for row, old, new in inserts if not _is_there(connection, row)]
+        for before, after in mends:
+            notes += _mend(connection, before, after)
+        return notes
+
+    return mend
 
 
 def _by_serial(changes: Sequence[Change]) -> list[tuple[State, State]]:
@@ -101,16 +115,18 @@ def _is_there(connection: Connection, row: Row) -> bool:
     return bool(_SAME.rows(connection, at_id=row["id"], **expected))
 
 
-def _set_in_place(connection: Connection, old: Row | None, new: Row | None) -> bool:
-    """Change or delete a row that is as the log left it; tell whether that was possible."""
-    if old is None:
-        return new is None
+def _set_in_place(connection: Connection, old: Row | None, new: Row | None) -> Callable[[], bool]:
+    """Change or delete a row that is as the log left it; what is returned tells whether that was
+    possible.
+    """
+    if old is None or (new is not None and new["id"] != old["id"]):
+        # Deleted and issued again in one batch: the long way is right too.
+        return lambda: old is new
     expected = {f"old_{name}": value for name, value in old.items()}
     if new is None:
-        return _DELETE.run(connection, at_id=old["id"], **expected) == 1
-    if new["id"] != old["id"]:
-        return False  # deleted and issued again in one batch: the long way is right too
-    changed = _CHANGE.run(
+        deleted = _DELETE.ask(connection, at_id=old["id"], **expected)
+        return lambda: deleted.count() == 1
+    changed = _CHANGE.ask(
         connection,
         at_id=old["id"],
         new_status=new["status"],
@@ -118,7 +134,7 @@ def _set_in_place(connection: Connection, old: Row | None, new: Row | None) -> b
         new_reason=new["revocation_reason"],
         **expected,
     )
-    return changed == 1
+    return lambda: changed.count() == 1
 
 
 def _mend(connection: Connection, before: State, after: State) -> list[str]:
@@ -156,17 +172,18 @@ def _describe(connection: Connection, expected: Row | None) -> list[str]:
     return [f"row {expected['id']} differed in {', '.join(names)}"] if names else []
 
 
-def _retire(connection: Connection, changes: Sequence[Change]) -> list[str]:
+def _retire(connection: Connection, changes: Sequence[Change]) -> Callable[[], list[str]]:
     rows = [
         retired_row(change.before, change.event)
         for change in changes
         if isinstance(change.event.data, Deleted)
     ]
-    strays = [row for row in rows if DELETE_RETIRED.run(connection, at_seq=row["seq"])]
-    INSERT_RETIRED.run_many(connection, rows)
-    return [
+    strays = [(row, DELETE_RETIRED.ask(connection, at_seq=row["seq"])) for row in rows]
+    INSERT_RETIRED.ask_many(connection, rows)
+    return lambda: [
         f"serial {row['serial_number']}: a row of retired stood in the way: seq {row['seq']}"
-        for row in strays
+        for row, asked in strays
+        if asked.count()
     ]
 
 

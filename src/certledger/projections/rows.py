@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, Insert, bindparam, delete, or_, select, update
@@ -111,14 +111,17 @@ def _insert_free(dialect: str) -> Insert:
     return CERTIFICATES.insert().values(values)
 
 
-def insert_free(connection: Connection, rows: Sequence[Row]) -> bool:
-    """Insert new rows; tell whether all of them could be, with no others in their way."""
+def insert_free(connection: Connection, rows: Sequence[Row]) -> Callable[[], bool]:
+    """Insert new rows; what is returned tells whether all of them could be, with no others in
+    their way.
+    """
     try:
-        return _INSERT_FREE.run_many(connection, rows) == len(rows)
+        asked = _INSERT_FREE.ask_many(connection, rows)
     except connection.dialect.loaded_dbapi.Error as error:
         if not backend_of(connection).is_duplicate(error):
             raise
-        return False
+        return lambda: False
+    return lambda: asked.count() == len(rows)
 
 
 def has_row(connection: Connection, row: Row) -> bool:

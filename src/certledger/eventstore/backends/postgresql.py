@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -15,9 +15,11 @@ from certledger.eventstore.backends import postgresql_errors as errors
 from certledger.eventstore.backends.backend import Backend, Mode, on_begin
 from certledger.eventstore.backends.postgresql_remaking import kept
 from certledger.eventstore.backends.postgresql_sessions import (
+    FAR,
     SCHEMAS_OF_CALLERS,
     Pin,
     SetUp,
+    in_one_go,
     reading_what_is_stored,
 )
 from certledger.eventstore.symptom import Symptom
@@ -66,6 +68,11 @@ class PostgreSql(Backend):
     def text_of(self, error: BaseException) -> str:
         return errors.text_of(error)
 
+    def together(self, connection: Connection) -> AbstractContextManager[None]:
+        if not connection.info.get(FAR):
+            return nullcontext()
+        return in_one_go(connection.connection.dbapi_connection)
+
     @contextmanager
     def making(self, connection: Connection) -> Iterator[None]:
         # Held until the transaction ends. Two CREATE TABLE at once would fail otherwise.
@@ -111,6 +118,8 @@ def _begin(connection: Connection, mode: Mode | None) -> None:
     from psycopg import IsolationLevel  # noqa: PLC0415 # an optional package
 
     driver: Any = connection.connection.dbapi_connection
+    if driver.autocommit:  # since `in_one_go`
+        driver.autocommit = False
     snapshot = mode in {Mode.READ, Mode.ALONE}
     level = IsolationLevel.REPEATABLE_READ if snapshot else IsolationLevel.READ_COMMITTED
     if driver.isolation_level is not level:
