@@ -83,7 +83,6 @@ def test_the_defaults_of_the_server_do_not_reach_the_registry(url: str) -> None:
         assert list(ledger.drift()) == []
         assert list(ledger.verify()) == []
         record = ledger.get(4)
-        assert record is not None
         assert record.common_name == f"device '4' \\ {chr(0x1F600)}"
         assert len(list(ledger.list())) == 4
 
@@ -203,7 +202,6 @@ def test_no_option_of_a_url_weakens_a_session(url: str, query: str) -> None:
             ledger.database.write(lambda c, _: spoil(c))
         ledger.issue(make_certificate(f"caf{chr(0xE9)} {chr(0x1F600)}", serial=7))
         record = ledger.get(7)
-        assert record is not None
         assert record.common_name == f"caf{chr(0xE9)} {chr(0x1F600)}"
         assert list(ledger.verify()) == []
 

@@ -6,6 +6,8 @@ shift a time by a zone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, DateTime, Integer, String, Text
@@ -25,7 +27,23 @@ TABLE_OPTIONS: Final[dict[str, Any]] = {
 for keys of long texts.
 """
 
-NaiveUtc: Final = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+
+class _RealDatetime(mysql.DATETIME):
+    """MySQL can hold a day 0, which PyMySQL gives as text."""
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
+        del dialect, coltype
+        return _datetime_or_none
+
+
+def _datetime_or_none(value: Any) -> datetime | None:
+    if value is None or isinstance(value, datetime):
+        return value
+    message = f"{value!r} is no datetime"
+    raise ValueError(message)
+
+
+NaiveUtc: Final = DateTime().with_variant(_RealDatetime(fsp=6), "mysql", "mariadb")
 
 
 class ExactText(String):
