@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from tests.support.own_servers import postgresql_programs
+from tests.support.own_servers import OwnPostgreSQL, postgresql_programs
 from tests.support.servers import Place, administrator, random_name
 
 
@@ -92,3 +92,33 @@ def plain(url: str) -> str:
 def _run(*command: object) -> None:
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class Standby(OwnPostgreSQL):
+    """A hot standby of a server, which it copies and follows."""
+
+    def __init__(self, primary: OwnPostgreSQL) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def _prepare(self) -> None:
+        found = postgresql_programs()
+        assert found is not None
+        self._programs = self._primary._programs
+        self.url = self._primary.url.replace(f":{self._primary.port}/", f":{self.port}/")
+        primary = make_url(self._primary.url)
+        self._run(
+            self._programs / "pg_basebackup",
+            *("-h", primary.host, "-p", primary.port, "-U", primary.username),
+            *("-D", self.folder / "data", "-R", "-X", "stream", "-c", "fast"),
+        )
+
+    def catch_up(self) -> None:
+        """Wait until it has all that the primary has."""
+        with administrator(self._primary.url) as sql:
+            (goal,) = sql.exec_driver_sql("SELECT pg_current_wal_insert_lsn()").scalars()
+        with administrator(self.url) as sql:
+            while not sql.exec_driver_sql(
+                f"SELECT pg_last_wal_replay_lsn() >= '{goal}'::pg_lsn"
+            ).scalar_one():
+                pass

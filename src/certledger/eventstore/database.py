@@ -23,7 +23,7 @@ from certledger.errors import (
     LogCorrupt,
     StorageUnavailable,
 )
-from certledger.eventstore.backends import MODE_OPTION, Mode, backend_of
+from certledger.eventstore.backends import MODE_OPTION, READING_OPTION, Mode, backend_of
 from certledger.eventstore.backends.liveness import Liveness
 from certledger.eventstore.backends.sqlite_files import file_of
 from certledger.eventstore.urls import sync_url, with_schema
@@ -130,10 +130,11 @@ class Database:
         return self._persistently(once)
 
     @contextmanager
-    def connect_alone(self) -> Iterator[Connection]:
+    def connect_alone(self, *, reading: bool = False) -> Iterator[Connection]:
         """Lend a connection that nobody else gets, for a long job with temporary tables.
 
-        The caller begins the transactions, with `transaction`. An in-memory database has but one
+        With `reading` there are none, and its transactions are possible where nothing can be
+        written. The caller begins them, with `transaction`. An in-memory database has but one
         connection: everybody else waits until it is given back.
         """
         with self._translating(), self.engine.connect() as connection:
@@ -141,12 +142,13 @@ class Database:
                 self._liveness.refresh(connection)
             if not self.in_memory:
                 connection.detach()
-            yield connection
+            yield connection.execution_options(**{READING_OPTION: reading})
 
     @contextmanager
     def transaction(self, connection: Connection, *, writing: bool = False) -> Iterator[None]:
         """Begin a transaction on a connection lent by `connect_alone`, and commit it."""
-        connection.execution_options(**{MODE_OPTION: Mode.WRITE if writing else Mode.ALONE})
+        alone = Mode.READ if connection.get_execution_options()[READING_OPTION] else Mode.ALONE
+        connection.execution_options(**{MODE_OPTION: Mode.WRITE if writing else alone})
         with self._translating(), self._dropping_lost(connection):
             if not writing:
                 with connection.begin():

@@ -18,7 +18,7 @@ def drift(database: Database, progress: Progress | None = None) -> Iterator[Diff
     """Compare `certificates` and `retired` with what the log demands; nothing is changed.
 
     Yields every differing row while it goes on, each as one snapshot showed it; what others
-    record meanwhile is no difference. Works on a file that cannot be written.
+    record meanwhile is no difference. Works where nothing can be written.
 
     Raises `BrokenTable` for a table whose own structure is broken, `LogCorrupt` or
     `UnknownEventType` where the log cannot be replayed.
@@ -29,6 +29,6 @@ def drift(database: Database, progress: Progress | None = None) -> Iterator[Diff
 
 
 def _drift(database: Database, progress: Progress | None) -> Iterator[Difference]:
-    with replayed(database, progress) as scratch:
+    with replayed(database, progress, elsewhere=True) as scratch:
         for _, _, _, found in walk(scratch, progress):
             yield from found

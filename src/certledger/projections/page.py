@@ -51,6 +51,15 @@ _select_present = Statement(
     )
 )
 
+# The same where the scratch tables are not in the database of the log.
+_select_before = Statement(
+    select(log_entry.c.seq).where(
+        log_entry.c.subject == bindparam("subject"),
+        log_entry.c.streamversion < bindparam("before"),
+    )
+)
+_select_row = Statement(select(*[_rows[name] for name in _KEPT]).where(_rows.id == bindparam("at")))
+
 _FROM: Final[dict[type, frozenset[str]]] = {
     Revoked: frozenset({CertificateStatus.VALID, CertificateStatus.EXPIRED}),
     Expired: frozenset({CertificateStatus.VALID}),
@@ -85,8 +94,10 @@ def change_of(
 class Page:
     """The changes of one page, in the order of the log."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, log: Connection) -> None:
+        """Take the connection of the scratch tables, and that to the log."""
         self._connection = connection
+        self._log = log
         self._present: dict[str, Row | None] = {}
         """By subject: the row as it stands now, None where there is none."""
         self._new: dict[object, Row] = {}
@@ -177,7 +188,10 @@ class Page:
         return self._present[subject]
 
     def _stored(self, change: Change) -> Row | None:
-        rows = _select_present.rows(
-            self._connection, subject=change.subject, before=change.streamversion
-        )
+        place = {"subject": change.subject, "before": change.streamversion}
+        if self._log is self._connection:
+            rows = _select_present.rows(self._connection, **place)
+        else:
+            seqs = [seq for (seq,) in _select_before.rows(self._log, **place)]
+            rows = [row for seq in seqs for row in _select_row.rows(self._connection, at=seq + 1)]
         return dict(zip(_KEPT, rows[0], strict=True)) if rows else None

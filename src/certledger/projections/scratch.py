@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, type_coerce
 from sqlalchemy.types import NullType
 
-from certledger.errors import LogCorrupt, StorageUnavailable
+from certledger.errors import LogCorrupt, ReadOnlyRegistry, StorageUnavailable
 from certledger.eventstore.database import Database
 from certledger.eventstore.event import sequence_text
 from certledger.eventstore.events import read_data
@@ -19,9 +19,11 @@ from certledger.eventstore.head import take_lock
 from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
 from certledger.eventstore.statement import Row, Statement
 from certledger.eventstore.tables import log_entry, log_head
+from certledger.projections.differences import Difference, Pair
+from certledger.projections.fetching import fetch
 from certledger.projections.page import Change, Page, change_of
 from certledger.projections.progress import Progress
-from certledger.projections.scratch_tables import scratch_certificates, scratch_retired
+from certledger.projections.scratch_tables import COPIES, SCRATCH
 
 logger = logging.getLogger("certledger")
 
@@ -53,22 +55,33 @@ _stored_size = Statement(select(type_coerce(log_head.c.size, NullType()).label("
 class Scratch:
     """The scratch tables of one connection, and how far the log is replayed into them."""
 
-    def __init__(self, database: Database, connection: Connection) -> None:
-        """Take what `scratch_connection` gives."""
+    def __init__(self, database: Database, registry: Connection, connection: Connection) -> None:
+        """Take a connection to the registry, and that on which the scratch tables are: the same one
+        where they can be compared in the registry's database.
+        """
         self._database = database
+        self.registry = registry
         self.connection = connection
         self.position = 0
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the scratch tables are not in the registry's database."""
+        return self.connection is not self.registry
 
     @contextmanager
     def transaction(self, *, writing: bool = False) -> Iterator[None]:
         """Begin a transaction; rolled back, the tables are where they were before it."""
         before = self.position
         try:
-            with self._database.transaction(self.connection, writing=writing):
+            with self._database.transaction(self.registry, writing=writing), self._elsewhere():
                 yield
         except BaseException:
             self.position = before
             raise
+
+    def _elsewhere(self) -> AbstractContextManager[object]:
+        return self.connection.begin() if self.elsewhere else nullcontext()
 
     def locked(self, work: Callable[[], Result], *, apart: bool = False) -> Result:
         """Run `work` while nobody else can append; wait for the lock, a few times over.
@@ -113,14 +126,14 @@ class Scratch:
 
         Returns the size of the log. Raises `LogCorrupt` or `UnknownEventType`.
         """
-        size = _log_size(self.connection)
+        size = _log_size(self.registry)
         if size < self.position:
             message = f"the log had {self.position} entries, now its head says {size}"
             raise LogCorrupt(message)
         stop = size if limit is None else min(size, self.position + limit)
         while self.position < stop:
             end = min(self.position + PAGE, stop)
-            _replay(self.connection, self.position, end)
+            self._replay(self.position, end)
             self.position = end
         return size
 
@@ -129,7 +142,7 @@ class Scratch:
 
         Raises `LogCorrupt` or `UnknownEventType`.
         """
-        page = Page(self.connection)
+        page = Page(self.connection, self.registry)
         due = self.position
         for change in changes:
             if change.seq != due:
@@ -140,23 +153,82 @@ class Scratch:
         page.write()
         self.position = due
 
+    def differences(self, pair: Pair, low: int, high: int) -> tuple[list[Difference], int]:
+        """Compare the rows with keys from `low` to `high`, as `Pair.differences` does."""
+        if self.elsewhere:
+            high = fetch(self.registry, self.connection, pair.table, low, high)
+        return pair.differences(self.connection, low, high)
+
+    def _replay(self, start: int, stop: int) -> None:
+        page = Page(self.connection, self.registry)
+        due = start
+        for row in _stored_entries.rows(self.registry, start=start, stop=stop):
+            if row[0] != due:
+                break
+            page.apply(_change(row))
+            due += 1
+        if due != stop:
+            message = "it is missing"
+            raise LogCorrupt(message, due)
+        page.write()
+
 
 @contextmanager
-def scratch_tables(database: Database) -> Iterator[Scratch]:
-    """Lend empty scratch tables on a connection of their own; at the end they are gone."""
+def scratch_tables(database: Database, *, elsewhere: bool = False) -> Iterator[Scratch]:
+    """Lend empty scratch tables; at the end they are gone.
+
+    Where the registry's database can have none, as on a standby, they are made in a temporary
+    SQLite database of this process if `elsewhere` allows it, who does not want to mend.
+
+    Raises `ReadOnlyRegistry` where they can be made nowhere.
+    """
+    here = database.read(database.backend.has_temporary_tables)
+    if here:
+        with _scratch_here(database) as scratch:
+            yield scratch
+    elif elsewhere:
+        with _scratch_elsewhere(database) as scratch:
+            yield scratch
+    else:
+        message = (
+            f"{database} takes no temporary tables: connect to the primary, as a role that may "
+            "make them (GRANT TEMPORARY ON DATABASE) and write the tables"
+        )
+        raise ReadOnlyRegistry(message)
+
+
+@contextmanager
+def _scratch_here(database: Database) -> Iterator[Scratch]:
     with database.connect_alone() as connection, database.backend.values_as_stored(connection):
-        scratch = Scratch(database, connection)
         try:
             with database.transaction(connection):
-                for table in (scratch_certificates, scratch_retired):
+                for table in SCRATCH:
                     table.create(connection)
-            yield scratch
+            yield Scratch(database, connection, connection)
         finally:
             # They go with their connection, but that of a database in memory lives on.
             if database.in_memory:
                 with database.transaction(connection):
-                    for table in (scratch_certificates, scratch_retired):
+                    for table in SCRATCH:
                         table.drop(connection, checkfirst=True)
+
+
+@contextmanager
+def _scratch_elsewhere(database: Database) -> Iterator[Scratch]:
+    # SQLite puts temporary tables into a file that nobody else sees, and that goes with it.
+    other = Database("sqlite://")
+    try:
+        with (
+            database.connect_alone(reading=True) as registry,
+            database.backend.values_as_stored(registry),
+            other.connect_alone() as connection,
+        ):
+            with other.transaction(connection):
+                for table in (*SCRATCH, *COPIES.values()):
+                    table.create(connection)
+            yield Scratch(database, registry, connection)
+    finally:
+        other.close()
 
 
 def _log_size(connection: Connection) -> int:
@@ -165,20 +237,6 @@ def _log_size(connection: Connection) -> int:
         message = f"the head of the log states no size: {rows!r}"
         raise LogCorrupt(message)
     return rows[0][0]
-
-
-def _replay(connection: Connection, start: int, stop: int) -> None:
-    page = Page(connection)
-    due = start
-    for row in _stored_entries.rows(connection, start=start, stop=stop):
-        if row[0] != due:
-            break
-        page.apply(_change(row))
-        due += 1
-    if due != stop:
-        message = "it is missing"
-        raise LogCorrupt(message, due)
-    page.write()
 
 
 def _change(row: Row) -> Change:

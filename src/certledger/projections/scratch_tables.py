@@ -24,5 +24,15 @@ def _temporary(table: Table) -> Table:
     )
 
 
+def _copied(table: Table) -> Table:
+    """Define a temporary table with the columns of another, and its name."""
+    columns = [Column(column.name, column.type) for column in table.columns]
+    return Table(table.name, MetaData(), *columns, prefixes=["TEMPORARY"])
+
+
 scratch_certificates: Final = _temporary(CERTIFICATES)
 scratch_retired: Final = _temporary(retired)
+
+SCRATCH: Final = (scratch_certificates, scratch_retired)
+COPIES: Final = {table.name: _copied(table) for table in (CERTIFICATES, retired)}
+"""Tables elsewhere, for those rows of the read model that are just being compared."""

@@ -21,17 +21,21 @@ _REPLAY: Final = 0.8
 
 @contextmanager
 def replayed(
-    database: Database, progress: Progress | None, *, check: bool = True
+    database: Database,
+    progress: Progress | None,
+    *,
+    check: bool = True,
+    elsewhere: bool = False,
 ) -> Iterator[Scratch]:
-    """Lend scratch tables that hold what the log demands.
+    """Lend scratch tables that hold what the log demands; `elsewhere` is as for `scratch_tables`.
 
     Raises `BrokenTable` where `check` finds that the tables cannot be compared, `LogCorrupt` or
     `UnknownEventType` where the log cannot be replayed.
     """
-    with scratch_tables(database) as scratch:
+    with scratch_tables(database, elsewhere=elsewhere) as scratch:
         if check:
             with scratch.transaction():
-                check_structure(scratch.connection, tuple(pair.table for pair in PAIRS))
+                check_structure(scratch.registry, tuple(pair.table for pair in PAIRS))
         scratch.fill(share(progress, 0.0, _REPLAY))
         yield scratch
 
@@ -62,4 +66,4 @@ def _compare(scratch: Scratch, pair: Pair, low: int) -> tuple[list[Difference], 
     high = max(low, 0) + RANGE
     if high > scratch.position:
         high = HIGHEST
-    return pair.differences(scratch.connection, low, high)
+    return scratch.differences(pair, low, high)

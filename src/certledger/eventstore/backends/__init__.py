@@ -6,12 +6,12 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from certledger.errors import InvalidValue
-from certledger.eventstore.backends.backend import MODE_OPTION, Backend, Mode
+from certledger.eventstore.backends.backend import MODE_OPTION, READING_OPTION, Backend, Mode
 from certledger.eventstore.backends.mariadb import MariaDb
 from certledger.eventstore.backends.postgresql import PostgreSql
 from certledger.eventstore.backends.sqlite import Sqlite
 
-__all__ = ["MODE_OPTION", "Backend", "Mode", "backend_of"]
+__all__ = ["MODE_OPTION", "READING_OPTION", "Backend", "Mode", "backend_of"]
 
 _MARIADB = MariaDb()
 BACKENDS = {

@@ -29,6 +29,9 @@ class Mode(Enum):
 MODE_OPTION = "certledger_mode"
 """The execution option of a connection that holds its `Mode`."""
 
+READING_OPTION = "certledger_reading"
+"""The execution option of a connection lent alone, whose transactions only read."""
+
 HIDDEN = "hidden"
 """Stands for the words of a trigger that is there, but not shown to the user."""
 
@@ -119,6 +122,11 @@ class Backend(ABC):
         """Return the triggers on some tables, by name, in the words of `triggers`, or as `HIDDEN`
         where their words are not shown.
         """
+
+    def has_temporary_tables(self, connection: Connection) -> bool:
+        """Tell whether temporary tables can be made beside the registry's."""
+        del connection
+        return True
 
     def interferences(self, connection: Connection, tables: tuple[str, ...]) -> list[Symptom]:
         """Say what beside triggers changes which rows statements on some tables read or write."""

@@ -94,6 +94,9 @@ class PostgreSql(Backend):
     def stored_triggers(self, connection: Connection, tables: tuple[str, ...]) -> dict[str, str]:
         return catalog.stored_triggers(connection, tables)
 
+    def has_temporary_tables(self, connection: Connection) -> bool:
+        return catalog.has_temporary_tables(connection)
+
     def interferences(self, connection: Connection, tables: tuple[str, ...]) -> list[Symptom]:
         return catalog.interferences(connection, tables)
 

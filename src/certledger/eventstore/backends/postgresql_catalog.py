@@ -71,6 +71,9 @@ _UNLOGGED: Final = text(
     ORDER BY 1
     """
 ).bindparams(bindparam("tables", expanding=True))
+_TEMPORARY: Final = text(
+    "SELECT NOT pg_is_in_recovery() AND has_database_privilege(current_database(), 'TEMPORARY')"
+)
 _ENABLED: Final = {"O": "", "A": "ALWAYS", "R": "REPLICA", "D": "NEVER"}
 
 
@@ -128,6 +131,11 @@ def identity(connection: Connection) -> Identity:
 def unlogged(connection: Connection, tables: tuple[str, ...]) -> Iterator[Symptom]:
     """Say which tables a crash empties."""
     return symptoms_of_tables(connection.scalars(_UNLOGGED, {"tables": list(tables)}))
+
+
+def has_temporary_tables(connection: Connection) -> bool:
+    """Tell whether the role may make temporary tables; on a standby nobody can."""
+    return bool(connection.scalar(_TEMPORARY))
 
 
 def check_encoding(connection: Connection) -> None:

@@ -35,7 +35,10 @@ def verify_hashes(database: Database, progress: Progress | None = None) -> Itera
     computed the hashes anew.
     """
     report = share(progress, 0.0, 1.0)
-    with database.connect_alone() as connection, database.backend.values_as_stored(connection):
+    with (
+        database.connect_alone(reading=True) as connection,
+        database.backend.values_as_stored(connection),
+    ):
         with database.transaction(connection):
             extent = read_extent(connection)
         head = HeadCheck(extent)

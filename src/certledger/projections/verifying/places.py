@@ -117,14 +117,19 @@ def add_places(connection: Connection, places: Sequence[PlaceRow]) -> None:
     )
 
 
-def read_places(connection: Connection, after: Place | None) -> list[tuple[Place, Event | None]]:
-    """Return the next page in stream order of what the rules are about, with the events."""
+def read_places(
+    connection: Connection, after: Place | None, log: Connection | None = None
+) -> list[tuple[Place, Event | None]]:
+    """Return the next page in stream order of what the rules are about, with the events.
+
+    `log` is a connection to the log, where the temporary table is elsewhere.
+    """
     last = after or Place("", -1, -1, UNREADABLE)
     if backend_of(connection).opens_temporary_tables_twice(connection):
         places = _following(connection, _page, last)
     else:
         places = _picked(connection, last)
-    return [(place, _load(connection, place)) for place in places]
+    return [(place, _load(log or connection, place)) for place in places]
 
 
 def _following(connection: Connection, statement: Statement, last: Place) -> list[Place]:

@@ -30,7 +30,7 @@ class TablesCheck:
     def begin(self) -> None:
         """See, in a transaction, whether the tables can be compared at all."""
         try:
-            check_structure(self._scratch.connection, tuple(pair.table for pair in PAIRS))
+            check_structure(self._scratch.registry, tuple(pair.table for pair in PAIRS))
         except BrokenTable as error:
             self._stopped = Finding("finding", "structure", None, told(error))
 

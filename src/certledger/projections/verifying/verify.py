@@ -70,7 +70,7 @@ def verify(
 def _verify(
     database: Database, progress: Progress | None, outside: Outside, jobs: int
 ) -> Iterator[Finding]:
-    with scratch_tables(database) as scratch:
+    with scratch_tables(database, elsewhere=True) as scratch:
         try:
             with scratch.transaction():
                 stream_index.create(scratch.connection)
@@ -106,7 +106,7 @@ class _Run:
     ) -> None:
         self._database = database
         self._scratch = scratch
-        self._connection: Connection = scratch.connection
+        self._registry: Connection = scratch.registry
         self._outside = outside
         self._jobs = jobs
         self._progress = progress
@@ -124,7 +124,7 @@ class _Run:
         yield from self._tables.differences(share(self._progress, _STREAMS, 1.0))
 
     def _begin(self) -> _Start:
-        connection = self._connection
+        connection = self._registry
         extent = read_extent(connection)
         self._tables.begin()
         return _Start(
@@ -164,20 +164,21 @@ class _Run:
             yield from head.finish(stated, tree.roots)
 
     def _checked_pages(self, extent: Extent) -> Iterator[list[CheckedEntry]]:
-        pages = entry_pages(self._database, self._connection, extent.last)
-        return checked_pages(pages, self._database.url, self._connection.dialect, self._jobs)
+        pages = entry_pages(self._database, self._registry, extent.last)
+        return checked_pages(pages, self._database.url, self._registry.dialect, self._jobs)
 
     def _keep(self, page: list[CheckedEntry], extent: Extent) -> None:
         """Write down what stream order and the comparison of the tables need."""
         with self._scratch.transaction():
-            add_places(self._connection, [entry.place for entry in page if entry.place is not None])
+            places = [entry.place for entry in page if entry.place is not None]
+            add_places(self._scratch.connection, places)
             size = extent.size or 0
             self._tables.add([entry for entry in page if 0 <= entry.seq < size])
 
     def _check_checkpoints(self, start: _Start, tree: TreeCheck) -> Iterator[Finding]:
         agreement = Agreement(start.extent.stop, tree.roots)
         check = CheckpointCheck(start.extent.origin, agreement, self._outside)
-        for page in stored_pages(self._database, self._connection, start.last_checkpoint):
+        for page in stored_pages(self._database, self._registry, start.last_checkpoint):
             for row in page:
                 yield from check.step(row)
         yield from check.finish()
@@ -190,7 +191,7 @@ class _Run:
         done = 0
         while True:
             with self._scratch.transaction():
-                page = read_places(self._connection, after)
+                page = read_places(self._scratch.connection, after, self._registry)
             for place, event in page:
                 yield from check.step(place, event)
                 after = place
