@@ -116,7 +116,8 @@ def main(given: Sequence[str] | None = None) -> int:
         rival = None
         if not arguments.without_tiny_ca and _NEEDS_RIVAL & set(names):
             rival = _rival(arguments, stack)
-        servers_given = {k: url for k in KINDS if (url := getattr(arguments, k)) is not None}
+        given_urls = {kind: getattr(arguments, kind) for kind in KINDS}
+        servers_given = {kind: url for kind, url in given_urls.items() if url and "://" in url}
         setting = Setting(
             SIZES[arguments.size], arguments.rounds, arguments.folder, rival, servers_given
         )

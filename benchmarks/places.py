@@ -7,11 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
-from sqlalchemy.pool import NullPool
-
-from certledger.eventstore.urls import sync_url, with_schema
+from certledger.testing.places import empty_place
 
 Place = Callable[[], AbstractContextManager[str]]
 """Lends the URL of a new, empty place."""
@@ -27,25 +23,12 @@ def files_in(folder: Path) -> Place:
     return place
 
 
-def schemas_on(server: str) -> Place:
-    """Return what lends URLs of schemas on a PostgreSQL server, or databases on a MariaDB one."""
-    postgresql = make_url(server).get_backend_name() == "postgresql"
-    word, tail = ("SCHEMA", " CASCADE") if postgresql else ("DATABASE", "")
+def places_on(kind: str, server: str) -> Place:
+    """Return what lends URLs of schemas (PostgreSQL) or databases (MariaDB) on a server."""
 
     @contextmanager
     def place() -> Iterator[str]:
-        name = f"certledger_bench_{secrets.token_hex(6)}"
-        _execute(server, f"CREATE {word} {name}")
-        try:
-            url = with_schema(make_url(server), name)
-            yield url.render_as_string(hide_password=False)
-        finally:
-            _execute(server, f"DROP {word} {name}{tail}")
+        with empty_place(kind, server) as found:
+            yield found.url
 
     return place
-
-
-def _execute(server: str, statement: str) -> None:
-    engine = create_engine(sync_url(server), poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks.places import schemas_on
+from benchmarks.places import places_on
 from benchmarks.raw_servers import RawMariaDb, RawPostgreSql
 from benchmarks.register import HANDLER, LEDGER, RIVAL, Raw, Rounds, what_is_measured
 from benchmarks.results import Result, at_most
@@ -33,7 +33,7 @@ def _run(setting: Setting, kind: str, raw: str, make: Callable[[str], Raw]) -> R
         return missing
     # tiny_ca's columns have no lengths, which MariaDB and MySQL demand.
     rival = setting.rival if kind == "postgresql" else None
-    rounds = Rounds(setting, schemas_on(server), make, rival)
+    rounds = Rounds(setting, places_on(kind, server), make, rival)
     samples: dict[str, list[Sample]] = interleave(rounds.contenders(raw), setting.rounds)
     result = Result(name, what_is_measured(setting, "schema, on this machine's server"), samples)
     result.ratio(f"Ledger.issue, time / {raw}", LEDGER, raw, at_most(2.0))

@@ -17,6 +17,22 @@ from benchmarks.rounds import Sample, interleave
 
 FIGURES = {
     "register": ["Ledger.issue, time / raw sqlite3", "tiny_ca, time / SyncDBHandler"],
+    "register-postgresql": [
+        "Ledger.issue, time / raw psycopg",
+        "SyncDBHandler, time / raw psycopg",
+        "tiny_ca, time / SyncDBHandler",
+    ],
+    "register-mariadb": [
+        "Ledger.issue, time / raw PyMySQL",
+        "SyncDBHandler, time / raw PyMySQL",
+    ],
+    "async": [
+        "register, time of tiny_ca / ours",
+        "get_by_serial, time of tiny_ca / ours",
+        "list_all(100), time of tiny_ca / ours",
+        "burst, p99 of an answer",
+        "burst, p99 of the event loop's lag",
+    ],
     "bulk": ["issue_many, certificates", "issue_many, rate / raw sqlite3, same parsing"],
     "replay": ["drift, events", "peak memory of rebuild at 60 events"],
     "queries": ["get_by_serial, time of tiny_ca / ours", "get_by_name, time of tiny_ca / ours"],
@@ -53,15 +69,21 @@ def test_every_benchmark_has_its_figures_looked_for() -> None:
     assert FIGURES.keys() == BENCHMARKS.keys()
 
 
+@pytest.fixture
+def server(name: str, request: pytest.FixtureRequest) -> list[str]:
+    """The option that names the server of a benchmark, where it needs one."""
+    kind = name.partition("-")[2]
+    return [f"--{kind}", request.getfixturevalue(f"{kind}_server")] if kind else []
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_prints_its_figures_and_writes_them_as_json(
-    name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, server: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("tiny_ca", reason="the rival is not installed")
+    rival = ["--tiny-ca-python", sys.executable]
 
-    report = run(
-        folder, tmp_path / "results.json", "--only", name, "--tiny-ca-python", sys.executable
-    )
+    report = run(folder, tmp_path / "results.json", "--only", name, *rival, *server)
 
     (result,) = report["benchmarks"]
     figures = {figure["what"]: figure for figure in result["figures"]}
@@ -70,8 +92,8 @@ def test_a_benchmark_prints_its_figures_and_writes_them_as_json(
         assert what in shown
         spread = figures[what]["wall"]
         assert 0 < spread["min"] <= spread["median"] <= spread["max"]
-        assert figures[what]["goal"]
-        assert figures[what]["verdict"]
+        assert bool(figures[what]["goal"]) == bool(figures[what]["verdict"])
+    assert any(figure["goal"] for figure in result["figures"])
     assert all(each["count"] > 0 for each in result["contenders"])
 
 
@@ -96,6 +118,19 @@ def test_without_tiny_ca_the_rest_is_measured_and_the_gap_is_noted(
         "Ledger.issue",
         "SyncDBHandler",
     ]
+
+
+def test_without_a_server_its_benchmark_says_how_to_name_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CERTLEDGER_TEST_POSTGRESQL", raising=False)
+    only = ["--only", "register-postgresql", "--without-tiny-ca"]
+
+    report = run(folder, tmp_path / "results.json", *only)
+
+    (result,) = report["benchmarks"]
+    assert "left out: no server was given (--postgresql URL)" in result["notes"]
+    assert result["contenders"] == []
 
 
 def test_a_rival_that_dies_is_told_of() -> None:
