@@ -207,13 +207,15 @@ class Checks(Suite):
 
         with ThreadPoolExecutor(2) as pool:
             writers = [pool.submit(write) for _ in range(2)]
-            begun.wait()
-            for _ in range(3):
-                with backend.stranger(url) as stranger:
-                    stranger.exec_driver_sql("UPDATE certificates SET key_type = 'ca'")
-                    stranger.exec_driver_sql("DELETE FROM retired")
-                assert registry.rebuild().differences > 0
-            enough.set()
+            try:
+                begun.wait()
+                for _ in range(3):
+                    with backend.stranger(url) as stranger:
+                        stranger.exec_driver_sql("UPDATE certificates SET key_type = 'ca'")
+                        stranger.exec_driver_sql("DELETE FROM retired")
+                    assert registry.rebuild().differences > 0
+            finally:
+                enough.set()
             assert min(writer.result() for writer in writers) > 0
         check_whole(url)
 
