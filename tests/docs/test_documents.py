@@ -56,6 +56,13 @@ NOT_RUN = {
             "--origin ca.example.org/registry"
         ),
     ): "needs a server of PostgreSQL",
+    (
+        "docs/how-to/set-up-mariadb.md",
+        (
+            '$ certledger --db "mariadb://registry_owner@db.example.org/registry'
+            '?read_default_file=owner.cnf" init --origin ca.example.org/registry'
+        ),
+    ): "needs a server of MariaDB",
     (_UPGRADE, "$ certledger --db sqlite:///old.db db current"): _OLD,
     (_UPGRADE, "$ certledger --db sqlite:///old.db db upgrade"): _OLD,
     (_PUBLISH, "$ rclone copy mirror store:registry --exclude /checkpoint --immutable"): (
