@@ -43,7 +43,7 @@ def test_a_table_names_all_that_it_needs(kind: str, table: Table) -> None:
 
 
 def indexes_of(table: Table) -> list[Index]:
-    """Those that are made there; the others keep SQLite's blobs from being written past triggers."""
+    """Those that are made there: others keep blobs of SQLite from writes past the triggers."""
     return [index for index in table.indexes if not str(index.name).endswith("_sealed")]
 
 
