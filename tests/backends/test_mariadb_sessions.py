@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-from certledger import Ledger
+from certledger import AsyncDBHandler, Ledger
 from certledger.bulk import Registration
 from certledger.errors import ReadOnlyRegistry, StorageUnavailable
 from certledger.eventstore.backends.mariadb_sessions import SETTINGS, SMALLEST_PACKET
@@ -232,3 +233,37 @@ def test_a_server_that_takes_only_short_statements_is_refused(server: OwnMariaDB
 def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         pass
+
+
+# Several registries on one server
+
+
+def test_registries_of_one_server_have_a_database_each(mariadb_server: str) -> None:
+    """Named in the URL, or beside it."""
+    with (
+        empty_place("mariadb", mariadb_server) as one,
+        empty_place("mariadb", mariadb_server) as other,
+        Ledger(one.url, origin="one.example.org") as first,
+        Ledger(mariadb_server, schema=other.name, origin="other.example.org") as second,
+    ):
+        first.issue(make_certificate(serial=1), uuid="same")
+        second.issue(make_certificate(serial=1), uuid="same")
+        first.revoke(1)
+        assert second.get(1).status == "valid"
+        assert (first.head().size, second.head().size) == (2, 1)
+        assert [*first.verify(), *second.verify()] == []
+        with Ledger(other.url) as again:
+            assert again.head().origin == "other.example.org"
+
+
+def test_sessions_of_callers_on_the_asynchronous_driver_are_set_up_alike(url: str) -> None:
+    async def ask() -> tuple[Any, ...]:
+        async with AsyncDBHandler(url) as handler:
+            assert await handler.register_cert_in_db(make_certificate(serial=1), None)
+            async with handler._db.get_session() as session:
+                settings = "SELECT @@sql_mode, @@tx_isolation, @@time_zone, @@foreign_key_checks"
+                return tuple((await session.execute(text(settings))).one())
+
+    mode, *others = asyncio.run(ask())
+    assert set(mode.split(",")) == set(str(SETTINGS["sql_mode"]).split(","))
+    assert others == ["READ-COMMITTED", "+00:00", 1]
