@@ -34,6 +34,8 @@ class Opened:
     ledger: Ledger | None
     """The registry of a handler of certledger; None for other implementations of `BaseDB`."""
     close: Callable[[], None]
+    disconnect: Callable[[], None] = lambda: None
+    """Closes idle connections; the handler makes new ones when it is used again."""
 
     def __enter__(self) -> Self:
         return self
@@ -176,8 +178,8 @@ def over(
     """Open a handler of certledger over an open registry, which is closed with it."""
     if flavour == "sync":
         handler = SyncDBHandler.over(ledger, logger, raise_errors=raise_errors)
-        return Opened(handler, ledger, handler.close)
+        return Opened(handler, ledger, handler.close, ledger.close)
     from certledger.db.async_db_manager import AsyncDBHandler
 
     blocking = Blocking(AsyncDBHandler.over(ledger, logger, raise_errors=raise_errors))
-    return Opened(blocking, ledger, blocking.close)
+    return Opened(blocking, ledger, blocking.close, ledger.close)

@@ -125,8 +125,7 @@ class Failing(Suite):
         with backend.cut_off(url) as way:
             opened = open_again(way.url, retry_seconds=0.1, raise_errors=raise_errors)
             fill(opened.handler, issue)
-            if opened.ledger is not None:
-                opened.ledger.close()
+            opened.disconnect()
             way.close()
             for work, answer in (READS | WRITES).values():
                 with one_failure(log):
