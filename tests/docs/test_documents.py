@@ -38,7 +38,10 @@ _ASK_THE_SERVICE = (
 )
 _UPGRADE = "docs/how-to/upgrade.md"
 _OLD = "needs a registry that an earlier version made"
+_SUITE = "docs/how-to/hold-a-backend-to-the-suite.md"
 NOT_RUN = {
+    (_SUITE, "$ pip install certledger[testing,postgresql]"): "it installs packages",
+    (_SUITE, "import os"): "it needs your server",
     ("README.md", "$ make demo"): "needs a clone and installs packages",
     (_COMPLETION, _BASH): f"a line for ~/.bashrc; {_ASKED}",
     (_COMPLETION, _ZSH): f"a line for ~/.zshrc; {_ASKED}",

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import Table
 
 import certledger
-from certledger import Ledger, errors
+from certledger import Ledger, errors, testing
 from certledger.cli.main import cli
 from certledger.db import async_db_manager, base_db, const, models, sync_db_manager
 from certledger.eventstore.canonical import canonical
@@ -273,6 +273,17 @@ def test_the_modules_of_the_facade_have_the_names_that_the_reference_lists() -> 
         for row in rows(section(text_of("python-api"), "The facade"))
     }
     assert listed == modules
+
+
+def test_every_name_of_the_suite_is_in_the_reference() -> None:
+    page = text_of("suite")
+    documented = set(re.findall(r"^\.\. [\w:]+:: certledger\.testing\.(\w+)", page, re.MULTILINE))
+    assert documented == set(testing.__all__)
+
+
+def test_every_rule_of_the_contract_is_in_the_reference() -> None:
+    documented = rows(section(text_of("suite"), "Rules"))
+    assert {row[0]: row[1] for row in documented} == testing.RULES
 
 
 # The event format
