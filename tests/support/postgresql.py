@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import secrets
+import shutil
+import signal
+import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 from sqlalchemy import make_url
 
-from tests.support.own_servers import OwnPostgreSQL, postgresql_programs
+from tests.support.own_servers import (
+    OwnPostgreSQL,
+    _free_port,
+    _launcher,
+    _make_folder,
+    postgresql_programs,
+)
 from tests.support.servers import Place, administrator, random_name
 
 
@@ -122,3 +132,41 @@ class Standby(OwnPostgreSQL):
                 f"SELECT pg_last_wal_replay_lsn() >= '{goal}'::pg_lsn"
             ).scalar_one():
                 pass
+
+
+class PgBouncer:
+    """A PgBouncer before a server, which gives each transaction whatever session is free."""
+
+    def __init__(self, program: str, server: str) -> None:
+        target = make_url(server)
+        self._folder = _make_folder()
+        self._port = _free_port()
+        settings = self._folder / "pgbouncer.ini"
+        settings.write_text(
+            f"""[databases]
+* = host={target.host} port={target.port} user={target.username}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self._port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+""",
+            encoding="utf-8",
+        )
+        settings.chmod(0o644)
+        command = [*_launcher(signal.SIGTERM), program, str(settings)]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd="/")
+        self.url = target.set(port=self._port).render_as_string(hide_password=False)
+
+    def __enter__(self) -> Self:
+        while self._process.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port)):
+                return self
+        raise RuntimeError("pgbouncer did not start")
+
+    def __exit__(self, *error: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -191,8 +191,8 @@ def scratch_tables(database: Database, *, elsewhere: bool = False) -> Iterator[S
             yield scratch
     else:
         message = (
-            f"{database} takes no temporary tables: connect to the primary, as a role that may "
-            "make them (GRANT TEMPORARY ON DATABASE) and write the tables"
+            f"{database} takes no temporary tables: connect to the primary, past any pooler, as a "
+            "role that may make them (GRANT TEMPORARY ON DATABASE)"
         )
         raise ReadOnlyRegistry(message)
 

@@ -13,14 +13,15 @@ from certledger.errors import StorageError
 from certledger.eventstore.backends import postgresql_catalog as catalog
 from certledger.eventstore.backends import postgresql_errors as errors
 from certledger.eventstore.backends.backend import Backend, Mode, on_begin
+from certledger.eventstore.backends.postgresql_options import split_search_path
 from certledger.eventstore.backends.postgresql_remaking import kept
 from certledger.eventstore.backends.postgresql_sessions import (
-    FAR,
-    SCHEMAS_OF_CALLERS,
-    Pin,
+    Session,
     SetUp,
+    facts_of,
     in_one_go,
     reading_what_is_stored,
+    set_up_transaction,
 )
 from certledger.eventstore.symptom import Symptom
 from certledger.eventstore.triggers.postgresql import TRIGGERS
@@ -46,15 +47,17 @@ class PostgreSql(Backend):
         """Return an engine whose sessions are in UTC, commit durably and see one schema, whatever
         the server's defaults are.
         """
-        options = {k: v for k, v in _DEFAULTS.items() if k not in url.query}
-        engine = create_engine(url, connect_args=options)
-        self.set_up_sessions(engine, retry_seconds)
-        event.listen(engine, "connect", Pin(url))
+        arguments = {k: v for k, v in _DEFAULTS.items() if k not in url.query}
+        # PgBouncer takes no options, so what the session can set itself is none.
+        arguments["options"], search_path = split_search_path(url)
+        engine = create_engine(url, connect_args=arguments)
+        session = Session(wait_seconds=_wait(retry_seconds), search_path=search_path)
+        event.listen(engine, "connect", session)
         on_begin(engine, _begin)
         return engine
 
     def set_up_sessions(self, engine: Engine, retry_seconds: float) -> None:
-        event.listen(engine, "connect", SetUp(wait_seconds=min(10.0, retry_seconds)))
+        event.listen(engine, "connect", SetUp(wait_seconds=_wait(retry_seconds)))
 
     def is_transient(self, error: BaseException) -> bool:
         return errors.is_transient(error)
@@ -69,7 +72,7 @@ class PostgreSql(Backend):
         return errors.text_of(error)
 
     def together(self, connection: Connection) -> AbstractContextManager[None]:
-        if not connection.info.get(FAR):
+        if not facts_of(connection).far:
             return nullcontext()
         return in_one_go(connection.connection.dbapi_connection)
 
@@ -95,7 +98,7 @@ class PostgreSql(Backend):
         return catalog.stored_triggers(connection, tables)
 
     def has_temporary_tables(self, connection: Connection) -> bool:
-        return catalog.has_temporary_tables(connection)
+        return not facts_of(connection).pooled and catalog.has_temporary_tables(connection)
 
     def interferences(self, connection: Connection, tables: tuple[str, ...]) -> list[Symptom]:
         return catalog.interferences(connection, tables)
@@ -116,6 +119,11 @@ class PostgreSql(Backend):
             yield
 
 
+def _wait(retry_seconds: float) -> float:
+    """Return how long a lock is waited for: a part of the time for which a change is tried."""
+    return min(10.0, retry_seconds)
+
+
 def _begin(connection: Connection, mode: Mode | None) -> None:
     """Say what BEGIN is to say; psycopg sends it with the first statement."""
     from psycopg import IsolationLevel  # noqa: PLC0415 # an optional package
@@ -131,6 +139,4 @@ def _begin(connection: Connection, mode: Mode | None) -> None:
     read_only = {Mode.READ: True, Mode.ALONE: False}.get(mode) if mode else None
     if driver.read_only is not read_only:
         driver.read_only = read_only
-    if mode is None and SCHEMAS_OF_CALLERS in connection.info:
-        given = connection.info[SCHEMAS_OF_CALLERS]
-        driver.execute("SELECT set_config('search_path', %s, true)", (given,))
+    set_up_transaction(driver, facts_of(connection), of_caller=mode is None)

@@ -4,45 +4,58 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
 
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection
 
 from certledger.errors import NotARegistry
 
-SCHEMAS_OF_CALLERS: Final = "certledger search_path"
-"""What `Connection.info` holds where sessions of callers see more schemas than the registry's."""
-
-FAR: Final = "certledger far"
-"""Where `Connection.info` says whether the server is on another machine."""
-
 _SET_UP: Final = """
-    SELECT set_config('TimeZone', 'UTC', false),
-           set_config('DateStyle', 'ISO', false),
-           set_config('lock_timeout', %(wait)s, false),
-           set_config('tcp_keepalives_idle', '30', false),
-           set_config('tcp_keepalives_interval', '10', false),
-           set_config('tcp_keepalives_count', '3', false),
+    SELECT set_config('search_path', coalesce(%(path)s, current_setting('search_path')), %(local)s),
+           set_config('TimeZone', 'UTC', %(local)s),
+           set_config('DateStyle', 'ISO', %(local)s),
+           set_config('lock_timeout', %(wait)s, %(local)s),
+           set_config('tcp_keepalives_idle', '30', %(local)s),
+           set_config('tcp_keepalives_interval', '10', %(local)s),
+           set_config('tcp_keepalives_count', '3', %(local)s),
            CASE WHEN current_setting('synchronous_commit') = 'off'
-                THEN set_config('synchronous_commit', 'on', false) END
+                THEN set_config('synchronous_commit', 'on', %(local)s) END
 """
+_SET_PATH: Final = "SELECT set_config('search_path', %s, %s)"
 # The schema alone, with temporary tables behind it: names are not looked for where a table of the
-# registry is missing. Materialized, so that what is given is read before it is set.
-_PIN: Final = """
-    WITH given AS MATERIALIZED (
-      SELECT current_setting('search_path') AS path, current_schema() AS schema,
-             cardinality(current_schemas(false)) AS schemas
-    )
-    SELECT path, schema, schemas,
-           CASE WHEN schema IS NOT NULL
-                THEN set_config('search_path', quote_ident(schema) || ', pg_temp', false) END
-    FROM given
+# registry is missing.
+_SCHEMAS: Final = """
+    SELECT current_setting('search_path'), current_schema(),
+           cardinality(current_schemas(false)), quote_ident(current_schema()) || ', pg_temp'
 """
 _FIRST: Final = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|$)')
 _USER: Final = "$user"
-_IN_OPTIONS: Final = re.compile(r"-c\s*search_path=")
+_FACTS: Final = "certledger session"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a session."""
+
+    path: str
+    """Its `search_path`: the schema of the registry."""
+    callers_path: str
+    """That of sessions of callers, who may see more schemas."""
+    wait: str
+    """How long it waits for locks."""
+    far: bool
+    """Whether the server is on another machine."""
+    pooled: bool
+    """Whether a pooler may give it to others between two transactions."""
+
+
+def facts_of(connection: Connection) -> Facts:
+    """Return what `Session` found."""
+    facts: Facts = connection.info[_FACTS]
+    return facts
 
 
 class SetUp:
@@ -54,43 +67,66 @@ class SetUp:
 
     def __call__(self, connection: Any, _record: object) -> None:
         """Set up the session. It is READ COMMITTED where a transaction says nothing else."""
-        from psycopg import IsolationLevel  # noqa: PLC0415 # an optional package
-
-        with _closed_by_errors(connection):
-            connection.autocommit = True
-            connection.execute(_SET_UP, {"wait": self._wait})
-            connection.autocommit = False
-            connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+        with _setting_up(connection):
+            connection.execute(_SET_UP, {"wait": self._wait, "path": None, "local": False})
 
 
-class Pin:
-    """Lets a new session see one schema: the first one of its `search_path`."""
+class Session:
+    """Sets up a new session as `SetUp` does, and lets it see one schema: the first one of its
+    `search_path`.
 
-    def __init__(self, url: URL) -> None:
-        self._url = url
+    A session of a pooler's is left as it is: it may be another client's a moment later, and another
+    one may do our next transaction. There `set_up_transaction` does all at each beginning.
+    """
+
+    def __init__(self, *, wait_seconds: float, search_path: str | None) -> None:
+        """Take the `search_path` to begin with, None for the one that the session has."""
+        self._wait = f"{int(wait_seconds * 1000)}ms"
+        self._search_path = search_path
 
     def __call__(self, connection: Any, record: Any) -> None:
-        """Set the `search_path`.
+        """Set up the session.
 
         Raises `NotARegistry` where there is no such schema, or the role may not use it.
         """
-        with _closed_by_errors(connection):
-            connection.autocommit = True
-            path, schema, schemas, _ = connection.execute(_PIN).fetchone()
-            connection.autocommit = False
-            self._check(path, schema)
-        record.info[FAR] = is_far(connection)
-        if schemas > 1:
-            record.info[SCHEMAS_OF_CALLERS] = path
+        with _setting_up(connection):
+            pooled = _is_pooled(connection)
+            with connection.transaction() if pooled else nullcontext():
+                given, schemas, pinned = self._look(connection, local=pooled)
+                values = {"wait": self._wait, "path": pinned, "local": pooled}
+                connection.execute(_SET_UP, values)
+            if pooled:
+                connection.prepare_threshold = None  # another session has not prepared it
+        callers = given if schemas > 1 else pinned
+        record.info[_FACTS] = Facts(pinned, callers, self._wait, is_far(connection), pooled)
 
-    def _check(self, path: str, schema: str | None) -> None:
-        wanted = _first_of(path)
+    def _look(self, connection: Any, *, local: bool) -> tuple[str, int, str]:
+        if self._search_path is not None:
+            connection.execute(_SET_PATH, (self._search_path, local))
+        given, schema, schemas, pinned = connection.execute(_SCHEMAS).fetchone()
+        wanted = _first_of(given)
         if schema is None or wanted not in {schema, _USER}:
             message = (
                 f"the schema {wanted} is not there, or the role may not use it; make it with "
-                f"CREATE SCHEMA, or GRANT USAGE on it to the role (search_path is {path})"
+                f"CREATE SCHEMA, or GRANT USAGE on it to the role (search_path is {given})"
             )
             raise NotARegistry(message)
+        return given, schemas, pinned
+
+
+def set_up_transaction(connection: Any, facts: Facts, *, of_caller: bool) -> None:
+    """Do at the beginning of a transaction what the session does not do by itself."""
+    path = facts.callers_path if of_caller else facts.path
+    if facts.pooled:
+        connection.execute(_SET_UP, {"wait": facts.wait, "path": path, "local": True})
+    elif path != facts.path:
+        connection.execute(_SET_PATH, (path, True))
+
+
+def _is_pooled(connection: Any) -> bool:
+    """Tell whether the session is another one than the connection was told of."""
+    (real,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return bool(real != connection.info.backend_pid)
 
 
 def _first_of(path: str) -> str:
@@ -103,10 +139,17 @@ def _first_of(path: str) -> str:
 
 
 @contextmanager
-def _closed_by_errors(connection: Any) -> Iterator[None]:
-    """Close a connection that the pool will never know of."""
+def _setting_up(connection: Any) -> Iterator[None]:
+    """Let each statement take effect at once; an error closes the connection, of which the pool
+    will never know.
+    """
+    from psycopg import IsolationLevel  # noqa: PLC0415 # an optional package
+
     try:
+        connection.autocommit = True
         yield
+        connection.autocommit = False
+        connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
     except BaseException:
         connection.close()
         raise
