@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.pool import NullPool
 
+from certledger.db.async_db_manager import AsyncDBHandler
 from certledger.db.base_db import BaseDB
 from certledger.db.sync_db_manager import SyncDBHandler
 from certledger.eventstore.database import RETRY_SECONDS, Database
@@ -179,7 +180,5 @@ def over(
     if flavour == "sync":
         handler = SyncDBHandler.over(ledger, logger, raise_errors=raise_errors)
         return Opened(handler, ledger, handler.close, ledger.close)
-    from certledger.db.async_db_manager import AsyncDBHandler
-
     blocking = Blocking(AsyncDBHandler.over(ledger, logger, raise_errors=raise_errors))
     return Opened(blocking, ledger, blocking.close, ledger.close)

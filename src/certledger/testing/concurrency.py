@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
@@ -10,18 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
+from cryptography import x509
 
+from certledger.async_ledger import AsyncLedger
 from certledger.db.base_db import BaseDB
 from certledger.db.const import RevokeStatus
+from certledger.eventstore.event import Event
 from certledger.eventstore.reasons import NAME_BY_CODE
 from certledger.ledger import Ledger
 from certledger.testing import tasks
 from certledger.testing.backend import Backend, Flavour
 from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from certledger.testing.issue import Issue
 from certledger.testing.processes import Report, Worker, crowd, rest_of
 from certledger.testing.replay import replay
-from certledger.testing.suite import Open, Suite
+from certledger.testing.suite import LOGGER, Open, Suite
 from certledger.testing.told import record_of
 from certledger.testing.whole import check_tables, check_whole
 
@@ -33,8 +38,10 @@ class Concurrency(Suite):
 
     processes: ClassVar[int] = 8
     threads: ClassVar[int] = 32
-    commands: ClassVar[int] = 50
+    commands: ClassVar[int] = 100
     """Of each process."""
+    tasks: ClassVar[int] = 200
+    """Of one event loop."""
     rounds: ClassVar[int] = 5
     """In which all fight for one certificate."""
 
@@ -95,7 +102,7 @@ class Concurrency(Suite):
     ) -> None:
         backend.require_shared()
         Ledger(url).close()
-        each = self.commands // 2
+        each = self.commands // 4
         work = [(tasks.register, url, flavour, each)] * self.processes
         with crowd([(tasks.watch, url)] * 2) as watchers, crowd(work) as workers:
             for watcher in watchers:
@@ -158,6 +165,55 @@ class Concurrency(Suite):
         self._at_once(lambda _: counts.append(handler.update_status_expired()))
         assert sum(counts) == len(due)
         assert ledger.head().size == 2 * len(due)
+
+    def test_tasks_of_one_event_loop_see_no_error(
+        self, backend: Backend, url: str, clock: FakeClock, issue: Issue
+    ) -> None:
+        opened = backend.open(url, "async", clock=clock, logger=LOGGER, raise_errors=True)
+
+        async def work(serial: int) -> None:
+            assert await handler.register_cert_in_db(issue(serial=serial), f"{serial}")
+            assert (await handler.get_by_serial(serial)).status == "valid"
+            if serial % 4 == 0:
+                assert await handler.revoke_certificate(serial) == (True, RevokeStatus.OK)
+
+        async def burst() -> None:
+            await asyncio.gather(*map(work, range(1, self.tasks + 1)))
+            revoked = [row async for row in handler.get_revoked_certificates()]
+            assert len(revoked) == self.tasks // 4
+
+        with opened:
+            handler: Any = opened.handler.wrapped  # type: ignore[attr-defined] # of `Blocking`
+            asyncio.run(burst())
+            assert opened.ledger is not None
+            assert opened.ledger.head().size == self.tasks + self.tasks // 4
+
+    def test_a_command_that_is_cancelled_and_sent_again_happens_once(
+        self, backend: Backend, url: str, issue: Issue
+    ) -> None:
+        certificates = [issue(serial=serial) for serial in range(1, self.threads + 1)]
+
+        async def impatient() -> int:
+            async with AsyncLedger(url) as ledger:
+
+                async def send(certificate: x509.Certificate) -> Event:
+                    return await ledger.issue(
+                        certificate, command_id=f"{certificate.serial_number}"
+                    )
+
+                await ledger.head()
+                calls = [asyncio.create_task(send(one)) for one in certificates]
+                done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+                for call in waiting:
+                    call.cancel()
+                told = await asyncio.gather(*waiting, return_exceptions=True)
+                assert all(isinstance(one, Event | asyncio.CancelledError) for one in told)
+                events = await asyncio.gather(*map(send, certificates))
+                assert {call.result().id for call in done} <= {event.id for event in events}
+                assert len({event.id for event in events}) == len(events)
+                return (await ledger.head()).size
+
+        assert asyncio.run(impatient()) == self.threads
 
     def _at_once(self, work: Callable[[int], None]) -> None:
         """Run work in all threads at once; raises what one of them raises."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from certledger.async_ledger import AsyncLedger
 from certledger.bulk import Registration
 from certledger.errors import LedgerError
 from certledger.eventstore.actor import acting_as
@@ -41,8 +42,6 @@ def open_ledger(url: str, flavour: Flavour, **options: Any) -> Iterator[Any]:
         with Ledger(url, **options) as ledger:
             yield ledger
         return
-    from certledger.async_ledger import AsyncLedger
-
     with Blocking(AsyncLedger(url, **options)) as ledger:
         yield ledger
 
