@@ -236,8 +236,8 @@ def test_help_lists_the_commands_of_the_design_in_the_order_of_work() -> None:
     ]
     wanted = [
         "init", "register", "revoke", "expire", "delete", "list", "show", "expiring", "history",
-        "log", "crl", "checkpoint", "prove", "evidence", "check", "export", "restore", "copy", "mirror",
-        "cosign", "key", "rebuild", "drift", "verify", "db", "status", "doctor",
+        "log", "crl", "checkpoint", "prove", "evidence", "check", "export", "restore", "copy",
+        "mirror", "cosign", "key", "rebuild", "drift", "verify", "db", "status", "doctor",
     ]  # fmt: skip
     assert [name for name in listed if name in wanted] == wanted
     assert "..." not in output.partition("Commands:")[2]
