@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from certledger import Ledger
+from certledger.errors import StorageUnavailable
 from certledger.eventstore.triggers.postgresql import TRIGGERS
+from certledger.migrations.upgrading import upgrade
 from certledger.projections.verifying.finding import Finding
 from tests.support.certificates import make_certificate
 from tests.support.postgresql import named, role_in
@@ -182,3 +184,24 @@ def test_entries_that_a_policy_hides_are_told_of(postgresql: Place, ledger: Ledg
         with Ledger(url) as seen:
             kinds = {one.kind for one in seen.verify()}
     assert {"interference", "truncated"} <= kinds
+
+
+def test_after_its_schema_was_renamed_a_registry_takes_no_changes_until_it_is_mended(
+    postgresql: Place,
+) -> None:
+    with Ledger(postgresql.url) as ledger:
+        ledger.issue(make_certificate(serial=1))
+    renamed = f"{postgresql.name} 2"
+    with postgresql.administrator() as sql:
+        sql.exec_driver_sql(f'ALTER SCHEMA {postgresql.name} RENAME TO "{renamed}"')
+    try:
+        with Ledger(postgresql.server, schema=renamed) as ledger:
+            with pytest.raises(StorageUnavailable, match="does not exist"):
+                ledger.issue(make_certificate(serial=2))
+            assert {one.kind for one in ledger.verify()} == {"trigger-missing"}
+            assert set(upgrade(ledger.database).mended) == set(NAMES)
+            assert ledger.issue(make_certificate(serial=2)).seq == 1
+            assert [*ledger.verify()] == []
+    finally:
+        with postgresql.administrator() as sql:
+            sql.exec_driver_sql(f'ALTER SCHEMA "{renamed}" RENAME TO {postgresql.name}')

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from certledger import Ledger, SyncDBHandler
 from certledger.errors import ReadOnlyRegistry
@@ -186,6 +187,17 @@ def test_a_new_registry_is_not_made_on_a_standby(
     standby.catch_up()
     with pytest.raises(ReadOnlyRegistry, match="use the primary"):
         Ledger(place.url.replace(f":{primary.port}/", f":{standby.port}/"))
+
+
+def test_of_several_servers_the_primary_is_found(
+    servers: tuple[OwnPostgreSQL, Standby], place: Place
+) -> None:
+    primary, standby = servers
+    hosts = [f"127.0.0.1:{one.port}" for one in (standby, primary)]
+    url = make_url(place.url).set(host=None, port=None)
+    url = url.update_query_dict({"host": hosts, "target_session_attrs": "read-write"})
+    with Ledger(url) as ledger:
+        assert ledger.issue(make_certificate()).seq == 0
 
 
 def test_the_temporary_tables_are_no_files_of_the_registrys(
