@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -17,6 +19,7 @@ from certledger.testing.places import Place, empty_place
 from tests.support.mariadb import execute
 from tests.support.own_mariadb import OptionedMariaDB, catch_up, replicated
 from tests.support.own_servers import NO_MARIADB, mariadb_programs
+from tests.support.tls import make_server_certificate
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -154,3 +157,53 @@ def _options(place: Place) -> list[str]:
     url = make_url(place.url)
     own = ["--no-defaults", f"--host={url.host}", f"--port={url.port}", f"--user={url.username}"]
     return [*own, "--protocol=tcp", "--skip-ssl", "--default-character-set=utf8mb4"]
+
+
+# Connecting as the how-to says
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that the user of the servers can read."""
+    made = Path(tempfile.mkdtemp(prefix="certledger-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+def test_a_password_is_read_from_an_option_file(place: Place, folder: Path) -> None:
+    options = folder / "app.cnf"
+    options.write_text("[client]\npassword = secret\n")
+    url = place.url.replace("root@", "app@")
+    with Ledger(place.url) as ledger:
+        ledger.issue(make_certificate(serial=1))
+    with Ledger(f"{url}?read_default_file={options}") as ledger:
+        assert ledger.get(1).serial_number == "1"
+    with pytest.raises(StorageUnavailable, match="Access denied"):
+        Ledger(url)
+
+
+def test_the_certificate_of_the_server_is_checked_where_its_ca_is_given(folder: Path) -> None:
+    certificate, key = make_server_certificate(folder)
+    other, _ = make_server_certificate(Path(tempfile.mkdtemp(dir=folder)))
+    with OptionedMariaDB(f"--ssl-cert={certificate}", f"--ssl-key={key}") as own:
+        execute(
+            own.url,
+            "CREATE DATABASE registry",
+            "CREATE USER app IDENTIFIED BY 'secret' REQUIRE SSL",
+            "GRANT ALL ON registry.* TO app",
+        )
+        url = for_app(f"{own.url}registry")
+        with Ledger(f"{url}?ssl_ca={certificate}") as ledger:
+            ledger.issue(make_certificate(serial=1))
+            cipher = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
+            assert ledger.database.read(lambda c: c.exec_driver_sql(cipher).one())[1]
+        with Ledger(url) as ledger:  # encrypted too, but with whom is not checked
+            assert ledger.get(1).serial_number == "1"
+        with pytest.raises(StorageUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            Ledger(f"{url}?ssl_ca={other}")
+        named = url.replace("127.0.0.1", "localhost")
+        with pytest.raises(StorageUnavailable, match="localhost"):
+            Ledger(f"{named}?ssl_ca={certificate}")
+        with pytest.raises(StorageUnavailable, match="Access denied"):
+            Ledger(f"{url}?ssl_disabled=true")
