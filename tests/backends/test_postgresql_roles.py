@@ -16,6 +16,7 @@ from sqlalchemy import make_url, text
 from certledger import Ledger, SyncDBHandler
 from certledger.bulk import Registration
 from certledger.crl import SignedCrl
+from certledger.doctor.examining import examine
 from certledger.errors import ReadOnlyRegistry
 from certledger.eventstore.database import Database
 from certledger.eventstore.proving import prove_entry
@@ -331,3 +332,13 @@ def test_the_owner_recreates_the_tables(roles: Roles) -> None:
 @pytest.mark.parametrize("name", ["app", "auditor"])
 def test_the_doctor_finds_nothing_weak_with_them(roles: Roles, name: str) -> None:
     assert weak(getattr(roles, name)) == []
+
+
+@pytest.mark.parametrize("by", ["app", "auditor"])
+def test_doctor_finds_no_privilege_that_is_too_wide(roles: Roles, by: str) -> None:
+    database = Database(getattr(roles, by))
+    try:
+        found = examine(database, utc_now)
+    finally:
+        database.close()
+    assert [symptom for symptom in found if symptom.kind == "privileges"] == []
