@@ -38,7 +38,7 @@ class Concurrency(Suite):
 
     processes: ClassVar[int] = 8
     threads: ClassVar[int] = 32
-    commands: ClassVar[int] = 100
+    commands: ClassVar[int] = 50
     """Of each process."""
     tasks: ClassVar[int] = 200
     """Of one event loop."""
@@ -102,7 +102,7 @@ class Concurrency(Suite):
     ) -> None:
         backend.require_shared()
         Ledger(url).close()
-        each = self.commands // 4
+        each = self.commands // 2
         work = [(tasks.register, url, flavour, each)] * self.processes
         with crowd([(tasks.watch, url)] * 2) as watchers, crowd(work) as workers:
             for watcher in watchers:
