@@ -29,7 +29,7 @@ def describe_machine(folder: Path) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Name the versions of what was measured and of what it stands on."""
-    names = ("certledger", "SQLAlchemy", "cryptography", "pydantic")
+    names = ("certledger", "SQLAlchemy", "cryptography", "pydantic", "psycopg", "PyMySQL")
     return {
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,

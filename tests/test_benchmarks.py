@@ -182,6 +182,22 @@ def test_the_document_is_renewed_between_its_marks_only(folder: Path, tmp_path: 
     assert "| history of one certificate |" in once
 
 
+def test_a_section_of_what_was_not_measured_stays(folder: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    run(folder, results, "--only", "large")
+    page = tmp_path / "performance.md"
+    kept = "### `replay`\n\nfigures of another day"
+    stale = "### `large`\n\nstale figures"
+    page.write_text(f"{document.BEGIN}\n\n{stale}\n\n{kept}\n\n{document.END}", encoding="utf-8")
+
+    document.renew(results, page)
+
+    renewed = page.read_text(encoding="utf-8")
+    assert f"{kept}\n\n{document.END}" in renewed
+    assert "stale" not in renewed
+    assert renewed.index("### `large`") < renewed.index("### `replay`")
+
+
 def test_the_document_that_quotes_the_figures_has_the_marks() -> None:
     text = document.DOCUMENT.read_text(encoding="utf-8")
 
