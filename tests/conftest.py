@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 import certledger
-from tests.support.clock import FakeClock
+from certledger.testing.clock import FakeClock
 from tests.support.own_servers import (
     NO_MARIADB,
     NO_POSTGRESQL,

@@ -11,7 +11,7 @@ BEGIN = """
 import asyncio, gc, os, sys
 from sqlalchemy import text
 from certledger import AsyncDBHandler, Ledger
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 ledger = Ledger(sys.argv[1])
 handler = AsyncDBHandler(sys.argv[1])
 

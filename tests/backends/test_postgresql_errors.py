@@ -19,8 +19,8 @@ from certledger.eventstore.backends.postgresql_errors import is_lost, is_transie
 from certledger.eventstore.database import Database
 from certledger.eventstore.head import take_lock
 from certledger.eventstore.lifecycle import stream_of
+from certledger.testing.certificates import make_certificate
 from certledger.testing.proxy import Proxy
-from tests.support.certificates import make_certificate
 from tests.support.own_servers import OwnPostgreSQL, postgresql_programs
 from tests.support.postgresql import named, plain, role_in
 from tests.support.processes import start
@@ -360,7 +360,7 @@ import sys
 import warnings
 from certledger import Ledger
 from tests.backends.test_postgresql_errors import end_sessions
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 
 ledger = Ledger(sys.argv[1])
 ledger.issue(make_certificate(serial=1))

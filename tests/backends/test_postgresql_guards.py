@@ -11,7 +11,7 @@ from certledger.errors import StorageUnavailable
 from certledger.eventstore.triggers.postgresql import TRIGGERS
 from certledger.migrations.upgrading import upgrade
 from certledger.projections.verifying.finding import Finding
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.postgresql import named, role_in
 from tests.support.servers import Place
 

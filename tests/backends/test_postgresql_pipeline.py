@@ -26,8 +26,8 @@ from certledger.eventstore.backends import backend_of, postgresql_sessions
 from certledger.eventstore.statement import Statement
 from certledger.eventstore.tables import log_head
 from certledger.eventstore.times import utc_now
+from certledger.testing.certificates import make_ca, make_certificate
 from certledger.testing.proxy import Proxy
-from tests.support.certificates import make_ca, make_certificate
 from tests.support.log import registration
 from tests.support.servers import Place
 

@@ -22,7 +22,7 @@ from certledger.projections.projector import _CHANGE
 from certledger.projections.scratch import scratch_tables
 from certledger.projections.verifying.places import Place as StreamPlace
 from certledger.projections.verifying.places import read_places, stream_index
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.postgresql_plans import Node, indexes, plans_of, scans, sorts
 from tests.support.servers import empty_place
 

@@ -17,7 +17,7 @@ from certledger.errors import ReadOnlyRegistry
 from certledger.eventstore.backends import postgresql_sessions
 from certledger.eventstore.backends.postgresql_options import split_search_path
 from certledger.eventstore.database import Database
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.postgresql import PgBouncer, plain
 from tests.support.servers import Place, empty_place
 

@@ -8,7 +8,7 @@ import pytest
 
 from certledger import Ledger
 from certledger.errors import BrokenTable, ConstraintFailed
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.postgresql import named, role
 from tests.support.servers import Place
 

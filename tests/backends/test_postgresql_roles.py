@@ -23,8 +23,8 @@ from certledger.eventstore.proving import prove_entry
 from certledger.eventstore.times import utc_now
 from certledger.migrations.upgrading import upgrade
 from certledger.projections.verifying.outside import Outside
+from certledger.testing.certificates import make_ca, make_certificate
 from tests.docs.page import blocks, read_lines
-from tests.support.certificates import make_ca, make_certificate
 from tests.support.doctor import weak
 from tests.support.log import ORIGIN
 from tests.support.postgresql import plain, role

@@ -19,7 +19,7 @@ from certledger.errors import InvalidValue, NotARegistry, ReadOnlyRegistry, Stor
 from certledger.eventstore.database import Database
 from certledger.eventstore.head import take_lock
 from certledger.projections.models import Base
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.postgresql import database, named, role, with_options
 from tests.support.servers import Place, administrator
 

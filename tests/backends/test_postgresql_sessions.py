@@ -16,8 +16,8 @@ from certledger import Ledger, SyncDBHandler
 from certledger.errors import NotARegistry, ReadOnlyRegistry, StorageUnavailable
 from certledger.eventstore.head import lock_head, read_head
 from certledger.projections.models import Base
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.postgresql import database, role_in
 from tests.support.servers import Place
 

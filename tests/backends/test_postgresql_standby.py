@@ -14,9 +14,9 @@ from certledger.errors import ReadOnlyRegistry
 from certledger.eventstore.times import utc_now
 from certledger.projections.fetching import ROWS
 from certledger.projections.verifying.hashes import verify_hashes
+from certledger.testing.certificates import make_certificate
 from certledger.testing.clock import FakeClock
 from certledger.testing.populated import populate
-from tests.support.certificates import make_certificate
 from tests.support.own_servers import OwnPostgreSQL, postgresql_programs
 from tests.support.postgresql import Standby, named, role_in
 from tests.support.servers import Place, empty_place

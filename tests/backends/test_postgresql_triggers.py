@@ -13,8 +13,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from certledger import Ledger
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.log import ORIGIN
 from tests.support.postgresql import dump_and_restore, named, plain, role
 from tests.support.servers import Place, empty_place

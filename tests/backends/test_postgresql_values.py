@@ -8,7 +8,7 @@ import pytest
 
 from certledger import Ledger
 from certledger.errors import LogCorrupt, UnreadableValue
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.servers import Place
 
 ODD = ["infinity", "-infinity", "0044-03-15 12:00:00 BC", "12345-06-07 08:09:10.000011"]

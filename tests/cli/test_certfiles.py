@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from certledger.cli.certfiles import Found, Item, Refused, Skipped, files_of, read_file
-from tests.support.certificates import der, make_ca, make_certificate, name_of, pem, shared_key
+from certledger.testing.certificates import der, make_ca, make_certificate, name_of, pem, shared_key
 
 
 def key_bytes(encoding: Encoding = Encoding.PEM, passphrase: bytes | None = None) -> bytes:

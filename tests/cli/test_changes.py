@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from certledger import Ledger
 from certledger.cli.main import cli
-from tests.support.certificates import der, make_ca, make_certificate, pem, shared_key
+from certledger.testing.certificates import der, make_ca, make_certificate, pem, shared_key
 from tests.support.cli import Commands
 
 OVER = datetime(2021, 1, 1, tzinfo=UTC)

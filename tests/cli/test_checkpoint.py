@@ -12,8 +12,8 @@ import pytest
 from certledger.cli.keys import PASSPHRASE_VARIABLE, read_key
 from certledger.eventstore.tlog.checkpoint import OpenedCheckpoint, TrustedLog
 from certledger.eventstore.tlog.keys import VerifierKey
+from certledger.testing.certificates import make_certificate
 from tests.support import raw
-from tests.support.certificates import make_certificate
 from tests.support.cli import Commands
 
 ORIGIN = "ca.example.org/registry"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from certledger import Ledger
+from certledger.testing.certificates import make_certificate
 from tests.support import raw
-from tests.support.certificates import make_certificate
 from tests.support.cli import Commands
 
 DRIFT_KEYS = ["table", "key", "serial_number", "serial_hex", "kind", "columns"]

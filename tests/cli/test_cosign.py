@@ -17,9 +17,9 @@ from certledger.eventstore.tlog.checkpoint import Checkpoint
 from certledger.eventstore.tlog.cosignature import CosignatureVerifier, timestamp_of
 from certledger.eventstore.tlog.keys import KeyKind, SigningKey
 from certledger.eventstore.tlog.note import Note, NoteSigner, NoteVerifier, Signature
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.cli import Commands
-from tests.support.clock import FakeClock
 from tests.support.log import ORIGIN, fill, make_log
 from tests.support.signed import LOG_KEY, OTHER_KEY, VKEY, cosigned, sign_log
 from tests.support.tiles import write_tiles

@@ -11,8 +11,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from certledger.testing.certificates import make_certificate, pem, shared_key
 from tests.support.ca_files import PASSPHRASE, ca_options
-from tests.support.certificates import make_certificate, pem, shared_key
 from tests.support.cli import Commands
 from tests.support.openssl import needs_openssl
 

@@ -8,7 +8,7 @@ import pytest
 
 from certledger.doctor import sqlite
 from certledger.doctor.file_systems import Mount
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.cli import Commands
 from tests.support.doctor import OF_THE_MACHINE
 

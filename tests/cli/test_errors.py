@@ -15,10 +15,10 @@ from certledger import Ledger
 from certledger.cli.failures import describe, failure, hide_passwords
 from certledger.cli.main import cli
 from certledger.errors import EntryTooLarge, InvalidValue, StorageUnavailable
+from certledger.testing.certificates import make_certificate, pem
+from certledger.testing.clock import FakeClock
 from tests.support.ca_files import ca_options
-from tests.support.certificates import make_certificate, pem
 from tests.support.cli import Commands
-from tests.support.clock import FakeClock
 
 READING = [
     ("list",),

@@ -15,10 +15,10 @@ from certledger.cli.evidence import evidence
 from certledger.cli.main import cli
 from certledger.cli.prove import prove
 from certledger.exporters.stored_zip import LARGEST, pack, unpack
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import make_certificate
 from tests.support.cli import Commands
-from tests.support.clock import FakeClock
 from tests.support.evidence import KEY, PublishedLog
 from tests.support.evidence import ORIGIN as OTHER_ORIGIN
 from tests.support.evidence_texts import signed_proofs

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from certledger.testing.certificates import make_ca, make_certificate, pem
 from tests.support.ca_files import PASSPHRASE, ca_options
-from tests.support.certificates import make_ca, make_certificate, pem
 from tests.support.cli import Commands
 
 COMMAND = [sys.executable, "-m", "certledger"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from certledger.cli.keys import PASSPHRASE_VARIABLE
+from certledger.testing.certificates import make_certificate
 from tests.support import raw
-from tests.support.certificates import make_certificate
 from tests.support.cli import Commands
 from tests.support.signed import LOG_KEY, WITNESS_KEY
 

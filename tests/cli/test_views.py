@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 
 from certledger.cli import records, words
-from tests.support.certificates import make_certificate, pem
+from certledger.testing.certificates import make_certificate, pem
 from tests.support.cli import TIME, Commands
 from tests.support.patched import with_serial
 

@@ -12,9 +12,9 @@ import pytest
 
 from certledger import Ledger, Registration
 from certledger.eventstore.database import Database
+from certledger.testing.certificates import make_ca, make_certificate
+from certledger.testing.clock import FakeClock
 from tests.copying.contents import SIZE, url_of
-from tests.support.certificates import make_ca, make_certificate
-from tests.support.clock import FakeClock
 from tests.support.log import ORIGIN
 from tests.support.populated import populate
 from tests.support.servers import empty_place

@@ -11,9 +11,9 @@ from certledger import Ledger
 from certledger.copying import CopyReport, copy
 from certledger.errors import IncompleteCopy
 from certledger.eventstore.tlog.keys import KeyKind, SigningKey
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.copying.contents import SIZE, contents, findings, url_of
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
 from tests.support.log import ORIGIN
 from tests.support.signed import sign_log
 

@@ -14,9 +14,9 @@ from certledger import Ledger
 from certledger.copying import copy
 from certledger.errors import CopyRefused, InvalidValue, NotARegistry, UpgradeNeeded
 from certledger.eventstore.database import Database
+from certledger.testing.certificates import make_certificate
 from tests.copying.contents import SIZE, contents, image, url_of
 from tests.support import raw
-from tests.support.certificates import make_certificate
 from tests.support.log import ORIGIN
 from tests.support.old_schema import copy_first
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from certledger import Ledger
+from certledger.testing.certificates import make_certificate
 from certledger.testing.whole import check_whole
-from tests.support.certificates import make_certificate
 from tests.support.worker import Worker
 
 REGISTRATIONS = 20

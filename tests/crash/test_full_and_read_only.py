@@ -15,8 +15,8 @@ from sqlalchemy import event
 from certledger import Ledger
 from certledger.bulk import Registration
 from certledger.errors import StorageUnavailable
+from certledger.testing.certificates import make_certificate
 from certledger.testing.whole import check_whole
-from tests.support.certificates import make_certificate
 from tests.support.worker import Worker
 
 

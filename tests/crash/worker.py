@@ -17,7 +17,7 @@ from typing import Any
 from certledger import Event, Ledger
 from certledger.bulk import Registration
 from certledger.errors import StorageError
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 
 NOBODY = 65_534
 

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 import certledger
 from certledger.db.models import Base
 from certledger.db.sync_db_manager import SyncDBHandler
-from tests.support.clock import FakeClock
-from tests.support.facade import Issue
+from certledger.testing.clock import FakeClock
+from certledger.testing.issue import Issue
 
 
 @pytest.fixture

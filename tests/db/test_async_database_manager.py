@@ -19,7 +19,7 @@ from certledger.db import CertificateRecord, SyncDBHandler
 from certledger.db.async_db_manager import DatabaseManager
 from certledger.db.models import Base
 from certledger.errors import InvalidValue, NotARegistry, ReadOnlyRegistry
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.processes import run
 
 NAMES = select(CertificateRecord.common_name).order_by(CertificateRecord.id)

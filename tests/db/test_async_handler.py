@@ -22,8 +22,9 @@ from certledger import AsyncDBHandler, Ledger, acting_as
 from certledger.db import BaseDB, RevokeStatus, SyncDBHandler
 from certledger.errors import InvalidValue, NotARegistry, StorageUnavailable
 from certledger.projections.queries import RevokedRow
-from tests.support.certificates import make_certificate
-from tests.support.facade import Issue, lines
+from certledger.testing.certificates import make_certificate
+from certledger.testing.issue import Issue
+from certledger.testing.told import lines
 
 COROUTINES = sorted(BaseDB.__abstractmethods__ - {"get_revoked_certificates"})
 

@@ -13,7 +13,7 @@ BEGIN = """
 import asyncio, gc, sys, threading
 from sqlalchemy import text
 from certledger import AsyncDatabaseManager, AsyncDBHandler
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 
 handler = AsyncDBHandler(sys.argv[1])
 certificate = make_certificate(serial=1)

@@ -18,7 +18,7 @@ from sqlalchemy import select
 import certledger
 from certledger.db import CertificateRecord
 from certledger.db.async_db_manager import AsyncDBHandler
-from tests.support.contract import covers
+from certledger.testing.rules import covers
 
 pytest.importorskip("aiofiles", reason="tiny_ca's asynchronous storage needs it")
 

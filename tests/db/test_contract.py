@@ -9,7 +9,6 @@ from enum import Enum, StrEnum
 from typing import Any
 
 import pytest
-from cryptography import x509
 
 import certledger
 from certledger.db import (
@@ -20,10 +19,8 @@ from certledger.db import (
     RevokeStatus,
     SyncDBHandler,
 )
-from certledger.eventstore.cert_type import CertType
-from tests.support.contract import RULES, covers
-
-REQUIRED = inspect.Parameter.empty
+from certledger.testing.contract.calling import REQUIRED, SIGNATURES
+from certledger.testing.rules import RULES, covers
 
 NAMES = {
     "certledger": {
@@ -55,21 +52,6 @@ NAMES = {
     "certledger.db.const": {"CertificateStatus", "RevokeStatus"},
     "certledger.db.models": {"Base", "CertificateRecord"},
     "certledger.db.sync_db_manager": {"DatabaseManager", "SyncDBHandler"},
-}
-
-SIGNATURES: dict[str, dict[str, object]] = {
-    "register_cert_in_db": {"cert": REQUIRED, "uuid": REQUIRED, "key_type": CertType.DEVICE},
-    "get_by_serial": {"serial": REQUIRED},
-    "get_by_name": {"common_name": REQUIRED},
-    "list_all": {"status": None, "key_type": None, "limit": 100, "offset": 0},
-    "get_expiring": {"within_days": 30},
-    "get_revoked_certificates": {},
-    "revoke_certificate": {
-        "serial_number": REQUIRED,
-        "reason": x509.ReasonFlags.unspecified,
-    },
-    "delete_by_uuid": {"uuid": REQUIRED},
-    "update_status_expired": {},
 }
 
 COLUMNS = {

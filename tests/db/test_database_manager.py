@@ -14,9 +14,9 @@ from certledger.db import CertificateRecord, SyncDBHandler
 from certledger.db.models import Base
 from certledger.db.sync_db_manager import DatabaseManager
 from certledger.errors import InvalidValue, ReadOnlyRegistry
-from tests.support.certificates import make_certificate
-from tests.support.contract import covers
-from tests.support.facade import Issue
+from certledger.testing.certificates import make_certificate
+from certledger.testing.issue import Issue
+from certledger.testing.rules import covers
 
 IN_MEMORY = ["sqlite://", "sqlite:///:memory:", "sqlite+aiosqlite:///:memory:"]
 

@@ -10,8 +10,8 @@ import pytest
 
 import certledger
 from certledger.db import SyncDBHandler
-from tests.support.contract import covers
-from tests.support.facade import Issue
+from certledger.testing.issue import Issue
+from certledger.testing.rules import covers
 
 
 @covers("log.default")

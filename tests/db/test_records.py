@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import inspect
 
 from certledger.db import CertificateRecord, SyncDBHandler
-from tests.support.contract import covers
-from tests.support.facade import Issue
+from certledger.testing.issue import Issue
+from certledger.testing.rules import covers
 
 
 @covers("record.unknown_keyword")

@@ -17,7 +17,7 @@ from cryptography.x509 import ReasonFlags
 
 import certledger
 from certledger.db import SyncDBHandler
-from tests.support.contract import covers
+from certledger.testing.rules import covers
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ from certledger.eventstore.tables import (
 )
 from certledger.eventstore.triggers.sqlite import TRIGGERS
 from certledger.projections.models import CERTIFICATES, projection, retired
+from certledger.testing.certificates import make_ca, pem
 from tests.docs.page import ROOT, blocks, read_lines
-from tests.support.certificates import make_ca, pem
 
 REFERENCE = ROOT / "docs" / "reference"
 BINARIES = Path(sys.executable).parent

@@ -17,7 +17,7 @@ from certledger.doctor.mariadb_accounts import Account, own_account
 from certledger.eventstore.database import Database
 from certledger.eventstore.symptom import Symptom
 from certledger.eventstore.times import utc_now
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.doctor import kinds, mend, mend_by_sql, only, statements, symptoms, weak
 from tests.support.log import ORIGIN
 from tests.support.own_servers import OwnMariaDB

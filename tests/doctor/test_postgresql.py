@@ -15,8 +15,8 @@ from certledger.doctor.postgresql import read_transport
 from certledger.eventstore.database import Database
 from certledger.eventstore.symptom import Symptom
 from certledger.eventstore.times import utc_now
+from certledger.testing.certificates import make_certificate
 from tests.support import own_servers
-from tests.support.certificates import make_certificate
 from tests.support.doctor import kinds, mend, mend_by_sql, only, statements, symptoms, weak
 from tests.support.log import ORIGIN
 from tests.support.own_servers import OwnPostgreSQL

@@ -13,7 +13,7 @@ from certledger.doctor.postgresql_roles import Powers, Role, symptoms_of_role
 from certledger.doctor.postgresql_server import symptoms_of_server
 from certledger.eventstore.durability.postgresql import Identity, Setting, symptoms_of_settings
 from certledger.eventstore.urls import with_schema
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.doctor import kinds, mend, only, symptoms, weak
 from tests.support.postgresql import database, named, role, with_options
 from tests.support.servers import Place, random_name

@@ -22,8 +22,8 @@ from certledger.eventstore.tables import SCHEMA_VERSION
 from certledger.eventstore.triggers.sqlite import TRIGGERS
 from certledger.projections.copy_mark import set_mark
 from certledger.projections.schema import Registry
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.doctor import kinds, mend, only, symptoms, weak
 from tests.support.log import ORIGIN
 from tests.support.signed import sign_log

@@ -21,7 +21,7 @@ from certledger.doctor.sqlite import symptoms_of_version
 from certledger.doctor.sqlite_files import LARGE_WAL, Place, symptoms_of_places, symptoms_of_wal
 from certledger.errors import NotARegistry
 from certledger.eventstore.database import Database
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.doctor import kinds, mend, only, symptoms, weak
 
 

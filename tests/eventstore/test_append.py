@@ -25,11 +25,11 @@ from certledger.eventstore.head import Head, name_log, read_head
 from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
 from certledger.eventstore.reader import Entry, read_entries, read_stream
 from certledger.eventstore.times import naive_utc
+from certledger.testing.clock import FakeClock
+from certledger.testing.rfc6962 import largest_power_of_two_below, naive_root
 from tests.support import raw
-from tests.support.clock import FakeClock
 from tests.support.given import SERIAL, START, deleted, issued, revoked
 from tests.support.log import ORIGIN, append, fill, make_log, new, on_tail, registration
-from tests.support.rfc6962 import largest_power_of_two_below, naive_root
 
 STREAM = f"certificate/{SERIAL}"
 

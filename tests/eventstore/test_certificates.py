@@ -22,7 +22,7 @@ from certledger.eventstore.certificates import (
     load_certificate,
 )
 from certledger.eventstore.events import Issued
-from tests.support.certificates import der, make_ca, make_certificate, name_of, pem
+from certledger.testing.certificates import der, make_ca, make_certificate, name_of, pem
 from tests.support.golden import BARE_PEM
 from tests.support.patched import with_common_name, with_extensions, with_serial, with_version
 

@@ -21,8 +21,8 @@ from certledger.eventstore.checkpoints import (
     stored_checkpoints,
 )
 from certledger.eventstore.database import Database
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.clock import FakeClock
 from tests.support.log import fill, make_log
 from tests.support.signed import LOG_KEY, OTHER_KEY, VKEY, sign_log
 

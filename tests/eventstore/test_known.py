@@ -12,8 +12,8 @@ from certledger.eventstore.database import Database
 from certledger.eventstore.known import Known, read_known
 from certledger.eventstore.lifecycle import stream_of
 from certledger.eventstore.reader import read_stream, subjects_with_uuid
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.clock import FakeClock
 from tests.support.given import deleted, issued, revoked
 from tests.support.log import fill, make_log, new, on_tail
 

@@ -13,8 +13,8 @@ import pytest
 
 from certledger.eventstore.triggers.sqlite import TRIGGERS
 from certledger.ledger import Ledger
+from certledger.testing.certificates import make_certificate
 from tests.support import raw
-from tests.support.certificates import make_certificate
 
 SERIALS = (4711, 4712)
 

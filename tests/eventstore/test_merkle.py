@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from certledger.errors import InvalidValue
 from certledger.eventstore.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, leaf_hash, node_hash
-from tests.support.rfc6962 import naive_root
+from certledger.testing.rfc6962 import naive_root
 from tests.support.vectors import by_case, cases, leaf
 
 

@@ -13,8 +13,8 @@ from certledger.eventstore.proving import EntryProof, prove_consistency, prove_e
 from certledger.eventstore.reader import read_entries
 from certledger.eventstore.tlog.consistency import ConsistencyProof
 from certledger.eventstore.tlog.tlog_proof import TlogProof
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.clock import FakeClock
 from tests.support.intruder import forge, intruder
 from tests.support.log import fill, make_log
 from tests.support.signed import OTHER_KEY, TRUST, sign_log

@@ -27,8 +27,8 @@ from certledger.eventstore.reader import (
     read_stream,
     subjects_with_uuid,
 )
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.clock import FakeClock
 from tests.support.given import START, deleted, issued, revoked
 from tests.support.log import append, fill, make_log, new, on_tail, registration
 from tests.support.plans import plan_of, scans

@@ -25,8 +25,8 @@ from certledger.eventstore.signing import SignedCheckpoint, sign_checkpoint
 from certledger.eventstore.tlog.checkpoint import Checkpoint
 from certledger.eventstore.tlog.keys import KeyKind, SigningKey
 from certledger.eventstore.tlog.note import Note, NoteSigner
+from certledger.testing.clock import FakeClock
 from tests.support import processes, raw
-from tests.support.clock import FakeClock
 from tests.support.intruder import forge, intruder
 from tests.support.log import ORIGIN, fill, make_log
 from tests.support.signed import LOG_KEY, OTHER_KEY, TRUST, WITNESS_KEY

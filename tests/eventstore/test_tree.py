@@ -11,10 +11,10 @@ from certledger.errors import LogCorrupt
 from certledger.eventstore.database import Database
 from certledger.eventstore.reader import read_entries
 from certledger.eventstore.tree import root_at, subtree_hashes
+from certledger.testing.clock import FakeClock
+from certledger.testing.rfc6962 import naive_root
 from tests.support import raw
-from tests.support.clock import FakeClock
 from tests.support.log import fill, make_log
-from tests.support.rfc6962 import naive_root
 
 SIZE = 70
 

@@ -19,8 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from certledger import Ledger
+from certledger.testing.certificates import make_ca, make_certificate, pem
 from tests.support import raw
-from tests.support.certificates import make_ca, make_certificate, pem
 from tests.support.processes import ROOT, environment
 
 SERVICE = ROOT / "examples" / "fastapi_service"

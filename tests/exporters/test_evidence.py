@@ -29,9 +29,9 @@ from certledger.eventstore.tlog.policy import Policy
 from certledger.exporters.evidence import check_evidence, export_evidence
 from certledger.exporters.readme import FORM
 from certledger.exporters.stored_zip import pack, unpack
+from certledger.testing.certificates import make_certificate, pem
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import make_certificate, pem
-from tests.support.clock import FakeClock
 from tests.support.evidence_texts import archive_of
 from tests.support.given import END, SERIAL, START, event, issued
 from tests.support.log import ORIGIN, append, new

@@ -17,8 +17,8 @@ from certledger.eventstore.tlog.tile_tree import read_entries as entries_in
 from certledger.eventstore.tlog.tiles import new_bundles, new_tiles
 from certledger.exporters.mirror import check_mirror
 from certledger.exporters.tiles import export_tiles
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.clock import FakeClock
 from tests.support.exported import Publisher
 from tests.support.intruder import intruder
 from tests.support.log import make_log

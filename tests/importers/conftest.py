@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from certledger.testing.clock import FakeClock
 from tests.support import exported
-from tests.support.clock import FakeClock
 from tests.support.exported import Publisher
 
 

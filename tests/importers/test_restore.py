@@ -21,9 +21,9 @@ from certledger.eventstore.tlog.checkpoint import Checkpoint
 from certledger.eventstore.tree import root_at
 from certledger.exporters.events import export_events
 from certledger.importers.restore import Restored, restore_events
+from certledger.testing.certificates import make_ca
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import make_ca
-from tests.support.clock import FakeClock
 from tests.support.exported import Publisher, certificate
 from tests.support.intruder import image
 from tests.support.log import ORIGIN

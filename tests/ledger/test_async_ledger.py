@@ -22,9 +22,9 @@ from certledger.errors import (
     NotARegistry,
     UnknownSerial,
 )
+from certledger.testing.certificates import make_ca, make_certificate
+from certledger.testing.clock import FakeClock
 from certledger.unit_of_work import random_id
-from tests.support.certificates import make_ca, make_certificate
-from tests.support.clock import FakeClock
 
 NOT_FOR_TASKS = {"close", "now", "url", "file"}
 """Members of `Ledger` that do not block, or are a coroutine of their own."""

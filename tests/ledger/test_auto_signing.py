@@ -19,9 +19,9 @@ from certledger.eventstore.high_water import alone
 from certledger.eventstore.signing import sign_checkpoint
 from certledger.eventstore.tlog.checkpoint import TrustedLog
 from certledger.eventstore.tlog.keyfile import write_key_file
+from certledger.testing.certificates import make_ca, make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support import processes, raw
-from tests.support.certificates import make_ca, make_certificate
-from tests.support.clock import FakeClock
 from tests.support.intruder import forge, intruder
 from tests.support.log import ORIGIN
 from tests.support.signed import LOG_KEY, OTHER_KEY, TRUST, WITNESS_KEY
@@ -397,7 +397,7 @@ import os, sys, threading
 from pathlib import Path
 from certledger import Ledger
 from certledger.auto_signing import AutoSigner
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.log import ORIGIN
 from tests.support.signed import LOG_KEY
 signer = AutoSigner(LOG_KEY, Path(sys.argv[2]), every_events=1)
@@ -440,7 +440,7 @@ import sys
 from pathlib import Path
 from certledger import Ledger
 from certledger.auto_signing import AutoSigner
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 from tests.support.log import ORIGIN
 from tests.support.signed import LOG_KEY
 signer = AutoSigner(LOG_KEY, Path(sys.argv[2]), every_events=1)

@@ -18,9 +18,9 @@ from certledger.errors import (
     StorageUnavailable,
 )
 from certledger.ledger import Ledger
+from certledger.testing.certificates import make_certificate, pem
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import make_certificate, pem
-from tests.support.clock import FakeClock
 from tests.support.lost_answer import broken, lost_answers
 
 

@@ -23,9 +23,9 @@ from certledger.errors import (
 from certledger.eventstore.actor import acting_as
 from certledger.eventstore.event import Event
 from certledger.ledger import Ledger
+from certledger.testing.certificates import make_certificate, pem
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import make_certificate, pem
-from tests.support.clock import FakeClock
 from tests.support.lost_answer import broken, lost_answers, transient
 from tests.support.processes import start
 

@@ -30,9 +30,9 @@ from certledger.errors import (
 from certledger.eventstore.actor import acting_as
 from certledger.eventstore.events import Deleted, Expired, Issued, Revoked
 from certledger.ledger import Ledger
+from certledger.testing.certificates import der, make_ca, make_certificate, pem
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import der, make_ca, make_certificate, pem
-from tests.support.clock import FakeClock
 
 ONE = make_certificate("one.example.org", serial=1)
 TWO = make_certificate("two.example.org", serial=2)

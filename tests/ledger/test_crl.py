@@ -14,9 +14,9 @@ from certledger.crl_issuer import PrivateKey
 from certledger.errors import ClockBehindLog, InvalidCertificate
 from certledger.eventstore.reasons import CODE_BY_NAME
 from certledger.projections.crl_entries import CrlEntry
+from certledger.testing.certificates import CA, make_ca, name_of, shared_key
+from certledger.testing.clock import FakeClock
 from certledger.unit_of_work import random_id
-from tests.support.certificates import CA, make_ca, name_of, shared_key
-from tests.support.clock import FakeClock
 from tests.support.crl import (
     ca_certificate,
     extensions_of,

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certledger.crl_issuer import Issuer, PrivateKey
 from certledger.errors import InvalidValue
-from tests.support.certificates import make_ca, name_of, shared_key
+from certledger.testing.certificates import make_ca, name_of, shared_key
 from tests.support.crl import ca_certificate, constraints, key_usage, leaf
 
 CA = make_ca()

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from certledger import Ledger
 from certledger.crl_issuer import PrivateKey
-from tests.support.certificates import make_ca
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_ca
+from certledger.testing.clock import FakeClock
 from tests.support.crl import ca_certificate, constraints, key_usage, leaf, sign
 from tests.support.openssl import crl_text, needs_openssl, verify
 

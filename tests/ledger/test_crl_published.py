@@ -15,8 +15,8 @@ from certledger.crl import MAX_NUMBER, Issuer
 from certledger.errors import InvalidValue, LogCorrupt
 from certledger.eventstore.actor import acting_as
 from certledger.eventstore.events import CrlPublished
-from tests.support.certificates import make_ca
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_ca
+from certledger.testing.clock import FakeClock
 from tests.support.crl import (
     number,
     published,

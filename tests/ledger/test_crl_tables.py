@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from certledger import Ledger
 from certledger.errors import CrlDisagreement
-from tests.support.certificates import CA, make_ca
+from certledger.testing.certificates import CA, make_ca
 from tests.support.crl import published, serials
 
 OURS = make_ca()

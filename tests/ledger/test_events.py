@@ -15,9 +15,9 @@ from certledger.errors import InvalidValue, LogCorrupt, UnknownSerial
 from certledger.eventstore.actor import acting_as
 from certledger.eventstore.event import Event
 from certledger.ledger import Ledger
+from certledger.testing.certificates import make_ca
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import make_ca
-from tests.support.clock import FakeClock
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CA = make_ca()

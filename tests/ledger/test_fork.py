@@ -16,7 +16,7 @@ from tests.support.processes import run
 BEGIN = """
 import gc, json, os, sys, threading
 from certledger.ledger import Ledger
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 ledger = Ledger(sys.argv[1])
 
 def issue(serial):

@@ -17,12 +17,12 @@ from certledger import Ledger, acting_as
 from certledger.cli.main import cli
 from certledger.db import SyncDBHandler
 from certledger.errors import LedgerError
+from certledger.testing.certificates import der, make_certificate, pem
+from certledger.testing.clock import FakeClock
+from certledger.testing.raw import CERTIFICATES as COLUMNS
 from tests.support import odd_input
-from tests.support.certificates import der, make_certificate, pem
-from tests.support.clock import FakeClock
 from tests.support.odd_input import SERIAL, plain
 from tests.support.patched import with_serial
-from tests.support.raw_file import COLUMNS
 
 # `cryptography` warns of names outside of RFC 5280's bounds, and of zero and negative serials.
 pytestmark = [

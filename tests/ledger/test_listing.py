@@ -15,9 +15,9 @@ from certledger.eventstore.times import naive_utc
 from certledger.ledger import Ledger
 from certledger.projections.models import CERTIFICATES, CertificateRecord
 from certledger.projections.status import CertificateStatus
+from certledger.testing.certificates import make_certificate, pem
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import make_certificate, pem
-from tests.support.clock import FakeClock
 
 COLUMNS = [column.name for column in CERTIFICATES.c]
 KINDS = ["device", "user", "device", "service", "ca", "device"]

@@ -7,7 +7,7 @@ import pytest
 from certledger import CertType, Ledger, Registration
 from certledger.errors import InvalidValue
 from certledger.eventstore.reader import PAGE
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from certledger.errors import (
 )
 from certledger.eventstore.database import Database
 from certledger.ledger import Ledger
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
 from tests.support.foreign import NOT_REGISTRIES
 from tests.support.processes import finish, run_unprivileged, start
 
@@ -226,7 +226,7 @@ from certledger.errors import LedgerError
 from certledger.bulk import Registration
 from certledger.eventstore.times import utc_now
 from certledger.ledger import Ledger
-from tests.support.certificates import make_ca, make_certificate
+from certledger.testing.certificates import make_ca, make_certificate
 ca = make_ca()
 fresh = make_certificate()
 with Ledger(sys.argv[1], retry_seconds=1, create=sys.argv[2] == "create") as ledger:
@@ -408,7 +408,7 @@ except StorageError as error:
 OPENER = """
 import sys
 from certledger.ledger import Ledger
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 print("ready", flush=True)
 for line in sys.stdin:
     certificate = make_certificate()

@@ -1,4 +1,4 @@
-"""A registry in a real file is driven at random and held against `tests.support.model`.
+"""A registry in a real file is driven at random and held against `certledger.testing.model`.
 
 CERTLEDGER_EXAMPLES is how many histories of 50 steps are tried. What is checked after each step
 stands in `tests.support.driven`.
@@ -21,10 +21,12 @@ from certledger.bulk import Registration
 from certledger.eventstore.cert_type import CertType
 from certledger.eventstore.reasons import CODE_BY_NAME, reason_flag
 from certledger.eventstore.times import naive_utc
+from certledger.testing.histories import CERTIFICATES, SERIALS
+from certledger.testing.model import Refusals, Row
+from certledger.testing.prepared import Prepared
+from certledger.testing.raw import CERTIFICATES as COLUMNS
 from tests.support.driven import DrivenRegistry
-from tests.support.histories import CERTIFICATES, SERIALS, Prepared
-from tests.support.model import Refusals, Row
-from tests.support.raw_file import COLUMNS, stored
+from tests.support.raw_file import stored
 
 EXAMPLES = int(os.environ.get("CERTLEDGER_EXAMPLES", "200"))
 STEPS = 50

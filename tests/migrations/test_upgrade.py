@@ -23,9 +23,9 @@ from certledger.migrations.upgrading import Upgraded, upgrade
 from certledger.projections.schema import examine, require_readable, versions
 from certledger.projections.verifying.outside import Outside
 from certledger.projections.verifying.verify import verify
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support import processes, raw
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
 from tests.support.log import fill
 from tests.support.old_schema import (
     FIRST_ORIGIN,

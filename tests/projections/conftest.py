@@ -10,8 +10,8 @@ import pytest
 
 from certledger.bulk import Registration
 from certledger.ledger import Ledger
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.populated import Populated, Registry, populate
 
 LONG = 2_500

@@ -17,8 +17,8 @@ from certledger.eventstore.database import Database
 from certledger.eventstore.head import Head, read_head
 from certledger.projections.copy_mark import CopyMark, finish_mark, read_mark, set_mark
 from certledger.projections.schema import prepare, prepare_copy
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.clock import FakeClock
 from tests.support.log import fill
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -13,8 +13,8 @@ import pytest
 from certledger import Ledger
 from certledger.errors import LogCorrupt, UnknownEventType
 from certledger.projections.compare import BrokenTable, Difference
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.intruder import forge, image, intruder
 from tests.support.populated import Populated, Registry
 

@@ -14,9 +14,9 @@ from certledger.bulk import Registration
 from certledger.eventstore.lifecycle import fold
 from certledger.ledger import Ledger
 from certledger.projections.rows import certificate_row
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
 from tests.support.raw_file import stored
 
 SERIALS = range(101, 106)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from certledger import Ledger
 from certledger.projections import queries
-from tests.support.certificates import make_certificate
+from certledger.testing.certificates import make_certificate
 
 NOW = datetime.now(UTC).replace(tzinfo=None)
 PAST = NOW - timedelta(days=1)

@@ -20,8 +20,8 @@ from certledger.errors import ConstraintFailed, LogCorrupt, StorageUnavailable
 from certledger.ledger import Ledger
 from certledger.projections.compare import BrokenTable, Difference, rebuild
 from certledger.projections.models import CERTIFICATES, retired
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.intruder import image, intruder
 from tests.support.populated import Populated, Registry
 

@@ -19,8 +19,8 @@ from certledger.eventstore.triggers.sqlite import TRIGGERS
 from certledger.projections import making
 from certledger.projections.making import make_read_model
 from certledger.projections.schema import prepare, versions
+from certledger.testing.clock import FakeClock
 from tests.support import raw
-from tests.support.clock import FakeClock
 
 OURS = {*LOG_TABLES, "log_copy", "alembic_version", "certificates", "retired", "projection"}
 

@@ -20,8 +20,8 @@ from certledger.eventstore.tables import log_entry, log_head
 from certledger.ledger import Ledger
 from certledger.projections.verifying.finding import Finding
 from certledger.projections.verifying.verify import verify
-from tests.support.certificates import make_certificate, pem
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate, pem
+from certledger.testing.clock import FakeClock
 from tests.support.intruder import forge, image, intruder
 from tests.support.populated import Populated, Registry, populate
 

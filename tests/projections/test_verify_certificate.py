@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from certledger.eventstore.certificates import describe_certificate
 from certledger.projections.verifying.certificate import CertificateCheck, issuer_bytes
-from tests.support.certificates import der, make_ca, make_certificate, name_of, pem, shared_key
+from certledger.testing.certificates import der, make_ca, make_certificate, name_of, pem, shared_key
 
 
 def long_issuer() -> x509.Certificate:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from tests.support.certificates import make_ca
+from certledger.testing.certificates import make_ca
 
 PASSPHRASE = "correct horse"
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 
 from certledger.cli.main import cli
-from tests.support.certificates import pem
+from certledger.testing.certificates import pem
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 """ISO 8601 in UTC, as JSON and CSV have it."""

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from certledger import Ledger
 from certledger.crl_issuer import PrivateKey
 from certledger.eventstore.events import CrlPublished
-from tests.support.certificates import CA, make_ca, name_of, shared_key
+from certledger.testing.certificates import CA, make_ca, name_of, shared_key
 
 
 def key_usage(*, crl_sign: bool) -> x509.KeyUsage:

@@ -20,10 +20,13 @@ from certledger.errors import LedgerError
 from certledger.eventstore.times import naive_utc
 from certledger.ledger import Ledger
 from certledger.projections.models import CertificateRecord
-from tests.support.clock import FakeClock
-from tests.support.histories import NAMES, SERIALS, START
-from tests.support.model import Model, Refusals, Row
-from tests.support.raw_file import COLUMNS, RawFile, Values, stored
+from certledger.testing.clock import FakeClock
+from certledger.testing.histories import NAMES, SERIALS
+from certledger.testing.model import Model, Refusals, Row
+from certledger.testing.prepared import START
+from certledger.testing.raw import CERTIFICATES as COLUMNS
+from certledger.testing.raw import Values
+from tests.support.raw_file import RawFile, stored
 
 # Nothing here tests durability, so the file may live in memory.
 FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -11,8 +11,8 @@ from cryptography import x509
 
 from certledger import Ledger, Registration
 from certledger.exporters.tiles import TileExport, export_tiles
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.log import ORIGIN
 from tests.support.signed import sign_log
 

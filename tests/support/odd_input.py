@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tests.support.certificates import der, make_ca, make_certificate, name_of, pem, shared_key
+from certledger.testing.certificates import der, make_ca, make_certificate, name_of, pem, shared_key
 
 SERIAL = 4711
 """Of all certificates that do not say otherwise."""

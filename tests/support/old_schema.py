@@ -14,7 +14,7 @@ from certledger import Ledger
 from certledger.eventstore.backends import backend_of
 from certledger.eventstore.database import Database
 from certledger.eventstore.tables import LOG_TABLES, log_checkpoint, log_entry, log_head
-from tests.support.clock import FakeClock
+from certledger.testing.clock import FakeClock
 from tests.support.populated import populate
 
 FIRST = Path(__file__).resolve().parent.parent / "migrations" / "registry-0001.db"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from tests.support.certificates import der, make_ca, make_certificate, shared_key
+from certledger.testing.certificates import der, make_ca, make_certificate, shared_key
 
 
 def replaced(data: bytes, old: bytes, new: bytes) -> bytes:

@@ -6,30 +6,7 @@ import sqlite3
 from datetime import datetime
 from pathlib import Path
 
-from tests.support.rfc6962 import naive_root
-
-COLUMNS = (
-    "id",
-    "serial_number",
-    "common_name",
-    "status",
-    "not_valid_before",
-    "not_valid_after",
-    "key_type",
-    "certificate_pem",
-    "revocation_date",
-    "revocation_reason",
-    "uuid",
-)
-RETIRED_COLUMNS = (
-    "seq",
-    "serial_number",
-    "last_state",
-    "revocation_date",
-    "revocation_reason",
-    "not_valid_after",
-)
-Values = tuple[object, ...]
+from certledger.testing.raw import CERTIFICATES, HEAD, LOG, RETIRED, Values, check_log
 
 
 class RawFile:
@@ -46,11 +23,11 @@ class RawFile:
 
     def table(self) -> dict[int, Values]:
         """The rows of `certificates` by id."""
-        return self._keyed(f"SELECT {', '.join(COLUMNS)} FROM certificates")
+        return self._keyed(f"SELECT {', '.join(CERTIFICATES)} FROM certificates")
 
     def retired(self) -> dict[int, Values]:
         """The rows of `retired` by seq."""
-        return self._keyed(f"SELECT {', '.join(RETIRED_COLUMNS)} FROM retired")
+        return self._keyed(f"SELECT {', '.join(RETIRED)} FROM retired")
 
     def _keyed(self, sql: str) -> dict[int, Values]:
         return {int(str(row[0])): row for row in self.run(sql)}
@@ -60,16 +37,9 @@ class RawFile:
 
         Returns the number of entries.
         """
-        rows = self.run("SELECT seq, subject, streamversion, entry FROM log_entry ORDER BY seq")
-        assert [row[0] for row in rows] == list(range(len(rows)))
-        versions: dict[object, int] = {}
-        for _, subject, version, _ in rows:
-            assert version == versions.get(subject, 0)
-            versions[subject] = versions.get(subject, 0) + 1
-        entries = [entry for *_, entry in rows if isinstance(entry, bytes)]
-        assert len(entries) == len(rows)
-        assert self.run("SELECT size, root FROM log_head") == [(len(rows), naive_root(entries))]
-        return len(rows)
+        rows = self.run(LOG)
+        assert all(isinstance(row[3], bytes) for row in rows)
+        return check_log(rows, self.run(HEAD))
 
 
 def stored(values: Values) -> Values:

@@ -19,8 +19,8 @@ from certledger.eventstore.events import CertificateData, Issued
 from certledger.projections.verifying.finding import Finding
 from certledger.projections.verifying.outside import Held, Outside
 from certledger.projections.verifying.verify import verify
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.log import ORIGIN
 from tests.support.signed import LOG_KEY, sign_log
 

@@ -10,8 +10,8 @@ import pytest
 from certledger import Ledger, acting_as
 from certledger.exporters.evidence import export_evidence
 from certledger.exporters.stored_zip import unpack
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.log import ORIGIN
 from tests.support.populated import Populated, populate
 from tests.support.signed import sign_log

@@ -16,8 +16,8 @@ import pytest
 from certledger import Ledger
 from certledger.eventstore.proving import prove_consistency
 from certledger.exporters.tiles import export_tiles
-from tests.support.certificates import make_certificate
-from tests.support.clock import FakeClock
+from certledger.testing.certificates import make_certificate
+from certledger.testing.clock import FakeClock
 from tests.support.evidence import KEY, PublishedLog
 from tests.support.log import fill, make_log
 from tests.support.populated import Populated

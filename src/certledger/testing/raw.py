@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -33,6 +34,8 @@ RETIRED: Final = (
     "revocation_reason",
     "not_valid_after",
 )
+LOG: Final = "SELECT seq, subject, streamversion, entry FROM log_entry ORDER BY seq"
+HEAD: Final = "SELECT size, root FROM log_head"
 _DATES: Final = {"not_valid_before", "not_valid_after", "revocation_date"}
 Values = tuple[object, ...]
 
@@ -77,16 +80,22 @@ class Raw:
 
         Returns the number of entries.
         """
-        rows = self.run("SELECT seq, subject, streamversion, entry FROM log_entry ORDER BY seq")
-        assert [row[0] for row in rows] == list(range(len(rows)))
-        versions: dict[str, int] = {}
-        for _, subject, version, _ in rows:
-            assert version == versions.get(subject, 0)
-            versions[subject] = version + 1
-        root = naive_root([bytes(row[3]) for row in rows])
-        ((size, stored),) = self.run("SELECT size, root FROM log_head")
-        assert (size, bytes(stored)) == (len(rows), root)
-        return len(rows)
+        return check_log(self.run(LOG), self.run(HEAD))
+
+
+def check_log(rows: Sequence[Sequence[Any]], heads: Sequence[Sequence[Any]]) -> int:
+    """Hold the rows of `LOG` and of `HEAD` against their definition, and return how many entries
+    there are.
+    """
+    assert [row[0] for row in rows] == list(range(len(rows)))
+    versions: dict[str, int] = {}
+    for _, subject, version, _ in rows:
+        assert version == versions.get(subject, 0)
+        versions[subject] = version + 1
+    root = naive_root([bytes(row[3]) for row in rows])
+    ((size, stored),) = heads
+    assert (size, bytes(stored)) == (len(rows), root)
+    return len(rows)
 
 
 def _value(column: str, value: object) -> object:

@@ -23,8 +23,8 @@ from certledger.eventstore.tlog.proofs import (
     perfect_subtrees,
     tree_hash,
 )
+from certledger.testing.rfc6962 import largest_power_of_two_below, naive_root
 from tests.support.evidence import PublishedLog, flipped
-from tests.support.rfc6962 import largest_power_of_two_below, naive_root
 from tests.support.sparse_tree import SparseTree
 from tests.support.vectors import Case, by_case, cases, hashes, leaf
 

@@ -13,8 +13,8 @@ from certledger.eventstore.merkle import HASH_SIZE, leaf_hash
 from certledger.eventstore.tlog.proofs import tree_hash
 from certledger.eventstore.tlog.tile_tree import TileBuilder, check_tiles, read_entries
 from certledger.eventstore.tlog.tiles import Tile, new_bundles, new_tiles
+from certledger.testing.rfc6962 import naive_root
 from tests.support.evidence import PublishedLog, flipped
-from tests.support.rfc6962 import naive_root
 from tests.support.vectors import Case, by_case, cases
 
 EDGES = [0, 1, 2, 255, 256, 257, 511, 512, 513, 1000]
